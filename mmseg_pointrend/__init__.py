@@ -1,0 +1,10 @@
+"""PointRend for MMSegmentation: sharp boundaries by adding one dict to a config.
+
+Importing this package registers its modules in MMSegmentation's registries.
+"""
+
+from mmseg_pointrend import compat  # isort: skip  (must come before mmseg)
+from mmseg_pointrend import datasets, models
+
+__version__ = '0.1.0'
+__all__ = ['compat', 'datasets', 'models']

@@ -1,0 +1,6 @@
+"""Datasets in MMSegmentation's registry."""
+
+from mmseg_pointrend.datasets.camvid import CamVidDataset
+from mmseg_pointrend.datasets.checked import CheckedCityscapesDataset, CheckedFiles
+
+__all__ = ['CamVidDataset', 'CheckedCityscapesDataset', 'CheckedFiles']

@@ -1,0 +1,27 @@
+"""Errors a user can mend, and how the command line shows them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class InputError(ValueError):
+    """A wrong file, key or value; the message is one sentence with the fix."""
+
+
+@contextmanager
+def exit_with_sentence() -> Iterator[None]:
+    """Turn an :class:`InputError` into ``error: <sentence>`` and exit status 1.
+
+    An error from a data loader's worker process arrives with that process's
+    traceback in its message; the sentence is the last line.
+    """
+    try:
+        yield
+    except InputError as error:
+        last_line = str(error).strip().splitlines()[-1]
+        sentence = last_line.removeprefix(f'{__name__}.{InputError.__name__}: ')
+        print(f'error: {sentence}', file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,137 @@
+"""From command-line arguments to MMEngine's Runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+from mmengine.config import Config
+from mmengine.device import is_cuda_available, is_npu_available
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmseg_pointrend.errors import InputError
+
+
+def load_config(
+    path: str,
+    options: dict[str, Any] | None = None,
+    *,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config file and apply the command line's overrides.
+
+    Args:
+        path: config file.
+        options: dotted keys and their values, from ``--cfg-options``.
+        work_dir: where logs and checkpoints go; by default the config's, or
+            ``work_dirs/`` and the config's name.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        InputError: the file does not exist or is no config.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'the config file {path} does not exist: check the path.')
+    try:
+        cfg = Config.fromfile(path)
+    except (KeyError, OSError, SyntaxError) as error:
+        reason = ' '.join(str(error).split())
+        raise InputError(f'{path} is not a valid config: {reason}.') from error
+    if options:
+        cfg.merge_from_dict(options)
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir', f'work_dirs/{Path(path).stem}')
+    return cfg
+
+
+def use_amp(cfg: Config) -> None:
+    """Train with ``AmpOptimWrapper`` (``--amp``).
+
+    Raises:
+        InputError: there is no accelerator, or the config has an optimizer wrapper
+            that mixed precision cannot replace.
+    """
+    if not (is_cuda_available() or is_npu_available()):
+        raise InputError(
+            '--amp needs an accelerator and none is available: train without --amp.'
+        )
+    kind = cfg.optim_wrapper.type
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise InputError(
+            f"--amp needs optim_wrapper.type='OptimWrapper' but it is '{kind}': "
+            'train without --amp.'
+        )
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def use_tta(cfg: Config) -> None:
+    """Test with the config's ``tta_pipeline`` and ``tta_model`` (``--tta``).
+
+    Raises:
+        InputError: the config lacks one of them.
+    """
+    for key in ('tta_pipeline', 'tta_model'):
+        if key not in cfg:
+            raise InputError(f'--tta needs {key} in the config: add it.')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def draw_predictions(
+    cfg: Config, folder: str | None, *, show: bool = False, wait_time: float = 0
+) -> None:
+    """Paint each prediction over its image (``--show-dir``, ``--show``).
+
+    Args:
+        cfg: config, changed in place.
+        folder: where the pictures go.
+        show: open a window.
+        wait_time: seconds that a window stays.
+
+    Raises:
+        InputError: the config has no visualization hook.
+    """
+    if 'visualization' not in cfg.default_hooks:
+        raise InputError(
+            '--show-dir and --show need default_hooks.visualization: '
+            "add visualization=dict(type='SegVisualizationHook')."
+        )
+    cfg.default_hooks.visualization.update(
+        draw=True, show=show, wait_time=wait_time, interval=1
+    )
+    if folder:
+        cfg.visualizer.save_dir = folder
+
+
+def save_predictions(cfg: Config, folder: str) -> None:
+    """Write predicted label maps (``--out``)."""
+    evaluators = cfg.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        evaluator.update(output_dir=folder, keep_results=True)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build MMEngine's Runner, or the one that ``runner_type`` names.
+
+    With a launcher but no GPU, the processes talk through gloo: MMEngine's own
+    set-up asks for CUDA.
+    """
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        torch.distributed.init_process_group('gloo')
+        cfg.setdefault(
+            'model_wrapper_cfg',
+            dict(
+                type='MMDistributedDataParallel',
+                broadcast_buffers=False,
+                device_ids=None,
+            ),
+        )
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)

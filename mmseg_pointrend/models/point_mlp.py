@@ -1,0 +1,78 @@
+"""The per-point classifier."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class PointMLP(BaseModule):
+    """Classify points from their fine features and their coarse prediction.
+
+    PointRend, section 3.3: an MLP whose weights are shared over all points, written as
+    convolutions of width 1. The input is the fine features, then the coarse
+    prediction; the parameters are the hidden layers, then the predictor.
+
+    Hidden layers start from He's initialisation and the predictor close to zero
+    (std 0.001), as in detectron2.
+
+    Args:
+        in_channels: channels F of the fine features.
+        coarse_channels: channels K of the coarse prediction.
+        out_channels: channels of the result.
+        hidden_channels: width of each hidden layer.
+        num_layers: number of hidden layers.
+        coarse_pred_each_layer: feed the coarse prediction to every layer, as in the
+            paper's instance segmentation, and not to the first alone.
+        init_cfg: overrides the initialisation, in MMEngine's form.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        coarse_channels: int,
+        out_channels: int,
+        hidden_channels: int = 256,
+        num_layers: int = 3,
+        coarse_pred_each_layer: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        if init_cfg is None:
+            init_cfg = dict(
+                type='Kaiming',
+                layer='Conv1d',
+                override=dict(type='Normal', name='predictor', std=0.001, bias=0),
+            )
+        super().__init__(init_cfg)
+        self.coarse_pred_each_layer = coarse_pred_each_layer
+        again = coarse_channels if coarse_pred_each_layer else 0
+        widths = [in_channels + coarse_channels]
+        widths += [hidden_channels + again] * num_layers
+        self.hidden = nn.ModuleList(
+            nn.Conv1d(width, hidden_channels, 1) for width in widths[:-1]
+        )
+        self.predictor = nn.Conv1d(widths[-1], out_channels, 1)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Classify points.
+
+        Args:
+            fine: (N, F, P).
+            coarse: (N, K, P).
+
+        Returns:
+            Logits, (N, out_channels, P), in the type of the weights or of autocast.
+        """
+        dtype = self.predictor.weight.dtype
+        fine, coarse = fine.to(dtype), coarse.to(dtype)
+        x = torch.cat((fine, coarse), dim=1)
+        for layer in self.hidden:
+            x = F.relu(layer(x))
+            if self.coarse_pred_each_layer:
+                x = torch.cat((x, coarse.to(x.dtype)), dim=1)
+        return self.predictor(x)

@@ -1,0 +1,246 @@
+"""The segmentor: one coarse forward, then losses or the renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.utils import OptSampleList, SampleList, add_prefix
+from torch import Tensor, nn
+
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models.point_rend_head import PointRendHead, padding_of
+from mmseg_pointrend.points import Size
+
+INHERITED = (
+    'num_classes',
+    'out_channels',
+    'threshold',
+    'align_corners',
+    'ignore_index',
+)
+
+
+@MODELS.register_module()
+class PointRendEncoderDecoder(EncoderDecoder):
+    """MMSegmentation's ``EncoderDecoder`` with a point head that sharpens boundaries.
+
+    `PointRend: Image Segmentation as Rendering <https://arxiv.org/abs/1912.08193>`_.
+    The decode head runs once in training and once in inference. Checkpoints of the
+    plain model load with ``point_head.*`` missing and nothing else.
+
+    Args:
+        decode_head: config of a decode head, as in ``EncoderDecoder``, or a list of
+            configs that run as a cascade (OCRNet), each once.
+        point_head: config of :class:`PointRendHead`; ``num_classes``,
+            ``out_channels``, ``threshold``, ``align_corners`` and ``ignore_index`` are
+            those of the (last) decode head.
+        test_cfg: MMSegmentation's keys, and ``return_logits`` (default False): whether
+            whole-image ``predict`` puts ``seg_logits`` beside ``pred_sem_seg``.
+        kwargs: ``backbone``, ``neck``, ``auxiliary_head``, ``data_preprocessor``,
+            ``pretrained``, ``train_cfg``, ``init_cfg`` as in ``EncoderDecoder``.
+
+    Raises:
+        InputError: the decode head cannot host a point head, or a key of the two heads
+            contradicts the other.
+    """
+
+    def __init__(
+        self,
+        *,
+        decode_head: dict | list[dict],
+        point_head: dict,
+        test_cfg: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            decode_head=decode_head,
+            test_cfg=ConfigDict({'mode': 'whole', **(test_cfg or {})}),
+            **kwargs,
+        )
+        host = self.decode_heads[-1]
+        point_head = dict(point_head)
+        for key in INHERITED:
+            value = getattr(host, key)
+            if point_head.setdefault(key, value) != value:
+                raise InputError(
+                    f'point_head.{key}={point_head[key]} but decode_head.{key}={value}:'
+                    f' remove {key} from point_head, it follows the decode head.'
+                )
+        self.point_head: PointRendHead = MODELS.build(point_head)
+
+    @property
+    def decode_heads(self) -> Sequence[BaseDecodeHead]:
+        """The decode heads in the order they run."""
+        if isinstance(self.decode_head, nn.ModuleList):
+            return list(self.decode_head)
+        return [self.decode_head]
+
+    def _init_decode_head(self, decode_head: dict | list[dict]) -> None:
+        if isinstance(decode_head, dict):
+            super()._init_decode_head(decode_head)
+        else:
+            self.decode_head = nn.ModuleList(MODELS.build(cfg) for cfg in decode_head)
+            last = self.decode_head[-1]
+            self.align_corners = last.align_corners
+            self.num_classes = last.num_classes
+            self.out_channels = last.out_channels
+            # MMSegmentation's post-processing reads the threshold here.
+            self.decode_head.threshold = last.threshold
+        for head in self.decode_heads:
+            if type(head).loss not in (BaseDecodeHead.loss, BaseCascadeDecodeHead.loss):
+                raise InputError(
+                    f'{type(head).__name__} computes its own loss and cannot host a '
+                    'point head: use a decode head that returns one map of logits, '
+                    'such as DepthwiseSeparableASPPHead.'
+                )
+
+    def coarse_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
+        """Run every decode head once.
+
+        Args:
+            feats: feature maps of the backbone or neck.
+
+        Returns:
+            The logits of each head, (N, K, h, w); the last is what gets rendered.
+
+        Raises:
+            InputError: a head returns something else than one map of logits.
+        """
+        outputs: list[Tensor] = []
+        for head in self.decode_heads:
+            logits = head(feats, *outputs[-1:])
+            if not isinstance(logits, Tensor):
+                raise InputError(
+                    f'{type(head).__name__} returns {type(logits).__name__} and not '
+                    'one map of logits, so it cannot host a point head: use another '
+                    'decode head, such as DepthwiseSeparableASPPHead.'
+                )
+            outputs.append(logits)
+        return outputs
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of the decode head, the point head and the auxiliary head.
+
+        Args:
+            inputs: images, (N, 3, H, W).
+            data_samples: N samples with ``gt_sem_seg`` (1, H, W).
+
+        Returns:
+            The losses and accuracies under ``decode.*`` (``decode_0.*``, … for a list),
+            ``point.*`` and ``aux.*``.
+        """
+        feats = self.extract_feat(inputs)
+        coarse = self.coarse_logits(feats)
+        losses: dict[str, Tensor] = {}
+        for i, (head, logits) in enumerate(zip(self.decode_heads, coarse, strict=True)):
+            prefix = 'decode' if len(coarse) == 1 else f'decode_{i}'
+            losses |= add_prefix(head.loss_by_feat(logits, data_samples), prefix)
+        losses |= add_prefix(
+            self.point_head.loss(feats, coarse[-1], data_samples, self.train_cfg),
+            'point',
+        )
+        if self.with_auxiliary_head:
+            losses |= self._auxiliary_head_forward_train(feats, data_samples)
+        return losses
+
+    def render(self, inputs: Tensor, paddings: Sequence[Sequence[int]]) -> Tensor:
+        """Logits at the size of the input.
+
+        Args:
+            inputs: images, (N, 3, H, W).
+            paddings: pixels of padding in each image, (left, right, top, bottom).
+
+        Returns:
+            (N, K, H, W), float32.
+        """
+        feats = self.extract_feat(inputs)
+        size: Size = tuple(inputs.shape[-2:])
+        regions = self.point_head.valid_regions(paddings, size, inputs.device)
+        return self.point_head.render(
+            feats, self.coarse_logits(feats)[-1], size, regions
+        )
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        return self.render(inputs, [])
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits at the size of the input: (N, 3, H, W) to (N, K, H, W), float32."""
+        return self.render(inputs, [padding_of(meta) for meta in batch_img_metas])
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Average the logits of overlapping windows (``test_cfg.mode='slide'``).
+
+        Unlike MMSegmentation's, each window knows which of its pixels are padding, and
+        the meta information stays as it is.
+
+        Args:
+            inputs: images, (N, 3, H, W).
+            batch_img_metas: meta information of each image.
+
+        Returns:
+            (N, K, H, W), float32.
+        """
+        height, width = inputs.shape[-2:]
+        crop_height, crop_width = self.test_cfg.crop_size
+        stride_height, stride_width = self.test_cfg.stride
+        total: Tensor | None = None
+        count = torch.zeros(1, 1, height, width, device=inputs.device)
+        for top in window_starts(height, crop_height, stride_height):
+            for left in window_starts(width, crop_width, stride_width):
+                bottom = min(top + crop_height, height)
+                right = min(left + crop_width, width)
+                paddings = [
+                    (
+                        max(pad_left - left, 0),
+                        max(pad_right - (width - right), 0),
+                        max(pad_top - top, 0),
+                        max(pad_bottom - (height - bottom), 0),
+                    )
+                    for pad_left, pad_right, pad_top, pad_bottom in map(
+                        padding_of, batch_img_metas
+                    )
+                ]
+                logits = self.render(inputs[..., top:bottom, left:right], paddings)
+                if total is None:
+                    total = logits.new_zeros(*logits.shape[:2], height, width)
+                total[..., top:bottom, left:right] += logits
+                count[..., top:bottom, left:right] += 1
+        assert total is not None
+        return total / count
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: OptSampleList = None
+    ) -> SampleList:
+        """Crop, flip back, resize to the original size and decide the label.
+
+        Args:
+            seg_logits: (N, K, H, W), at the size of the padded input.
+            data_samples: N samples whose meta information says how the image was made.
+
+        Returns:
+            The samples with ``pred_sem_seg`` (1, H, W), int64, and, where
+            ``test_cfg.return_logits`` or the slide mode asks for it, ``seg_logits``
+            (K, H, W): logits, or the probability of a binary model.
+        """
+        results = super().postprocess_result(seg_logits, data_samples)
+        keep_logits = self.test_cfg.mode == 'slide' or self.test_cfg.get(
+            'return_logits', False
+        )
+        for result in results:
+            result.pred_sem_seg.data = result.pred_sem_seg.data.long()
+            if not keep_logits:
+                del result.seg_logits
+        return results
+
+
+def window_starts(size: int, crop: int, stride: int) -> list[int]:
+    """First pixel of each sliding window along an axis, the last one flush."""
+    last = max(size - crop, 0)
+    return [*range(0, last, stride), last]

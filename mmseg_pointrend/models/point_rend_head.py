@@ -1,0 +1,427 @@
+"""PointRend for semantic segmentation: a loss on points and a cascade renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
+from mmseg.models.losses import accuracy
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList
+from torch import Tensor, nn
+
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.points import (
+    Size,
+    default_num_points,
+    hardest_pixels,
+    pixel_centers,
+    point_sample,
+    read_points,
+    sample_training_points,
+    subdivision_sizes,
+    valid_pixels,
+    valid_region,
+    write_points,
+)
+from mmseg_pointrend.uncertainty import get_uncertainty, logit
+
+DEFAULT_MLP = dict(
+    type='PointMLP', hidden_channels=256, num_layers=3, coarse_pred_each_layer=False
+)
+
+
+@MODELS.register_module()
+class PointRendHead(BaseCascadeDecodeHead):
+    """Re-classifies the hard pixels of a coarse prediction.
+
+    `PointRend: Image Segmentation as Rendering <https://arxiv.org/abs/1912.08193>`_,
+    section 3. Shapes: N images, K output channels, P points an image.
+
+    As ``point_head`` of :class:`PointRendEncoderDecoder` it takes ``num_classes``,
+    ``out_channels``, ``threshold``, ``align_corners`` and ``ignore_index`` from the
+    decode head. As the last entry of MMSegmentation's ``CascadeEncoderDecoder`` they
+    are given.
+
+    Args:
+        num_classes: number of classes.
+        in_index: which feature maps are the fine features; res2 is 0.
+        in_channels: channels of each of them.
+        mlp: config of the point classifier.
+        uncertainty: name of the measure, see :mod:`mmseg_pointrend.uncertainty`.
+        num_points: N of section 3.1, training points an image; None means
+            ceil(H / 16) * ceil(W / 16) of the crop.
+        oversample_ratio: k of section 3.1.
+        importance_sample_ratio: beta of section 3.1.
+        subdivision_num_points: pixels re-classified at each step of rendering.
+        scale_factor: growth of a rendering step; 2 in the paper.
+        coarse_from: ``'current'`` gives the MLP the prediction being refined,
+            ``'initial'`` the decode head's first output (the paper).
+        padding_mode: what sampling sees outside of the outermost pixel centres,
+            ``'border'`` or ``'zeros'``.
+        loss_decode: config of one loss or a list; None means cross-entropy averaged
+            over the points that are not ignored.
+        out_channels: channels of the logits, 1 for a binary model.
+        threshold: decision probability of a binary model.
+        align_corners: as in the decode head.
+        ignore_index: label that counts nowhere.
+        init_cfg: MMEngine's; the MLP initialises itself.
+
+    Raises:
+        InputError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        in_index: Sequence[int] = (0,),
+        in_channels: Sequence[int] = (256,),
+        mlp: dict[str, Any] | None = None,
+        uncertainty: str = 'logit_margin',
+        num_points: int | None = None,
+        oversample_ratio: float = 3,
+        importance_sample_ratio: float = 0.75,
+        subdivision_num_points: int = 8096,
+        scale_factor: float = 2,
+        coarse_from: str = 'current',
+        padding_mode: str = 'border',
+        loss_decode: dict | list[dict] | None = None,
+        out_channels: int | None = None,
+        threshold: float | None = None,
+        align_corners: bool = False,
+        ignore_index: int = 255,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        mlp = {**DEFAULT_MLP, **(mlp or {})}
+        if loss_decode is None:
+            loss_decode = dict(
+                type='CrossEntropyLoss',
+                use_sigmoid=out_channels == 1,
+                avg_non_ignore=True,
+            )
+        require(
+            len(in_index) == len(in_channels),
+            'in_channels',
+            in_channels,
+            f'as many entries as in_index={list(in_index)}',
+        )
+        require(
+            oversample_ratio >= 1,
+            'oversample_ratio',
+            oversample_ratio,
+            'a number of at least 1',
+        )
+        require(
+            0 <= importance_sample_ratio <= 1,
+            'importance_sample_ratio',
+            importance_sample_ratio,
+            'a number in [0, 1]',
+        )
+        require(
+            num_points is None or num_points > 0,
+            'num_points',
+            num_points,
+            'None or a positive number',
+        )
+        require(
+            subdivision_num_points >= 0,
+            'subdivision_num_points',
+            subdivision_num_points,
+            'a number of at least 0',
+        )
+        require(scale_factor > 1, 'scale_factor', scale_factor, 'a number above 1')
+        require(
+            coarse_from in ('current', 'initial'),
+            'coarse_from',
+            coarse_from,
+            "'current' or 'initial'",
+        )
+        require(
+            padding_mode in ('border', 'zeros'),
+            'padding_mode',
+            padding_mode,
+            "'border' or 'zeros'",
+        )
+        super().__init__(
+            in_channels=list(in_channels),
+            channels=mlp.get('hidden_channels', 256),
+            num_classes=num_classes,
+            out_channels=out_channels,
+            threshold=threshold,
+            dropout_ratio=0,
+            in_index=list(in_index),
+            input_transform='multiple_select',
+            loss_decode=loss_decode,
+            ignore_index=ignore_index,
+            align_corners=align_corners,
+            init_cfg=init_cfg,
+        )
+        del self.conv_seg
+        self.uncertainty = get_uncertainty(
+            uncertainty, self.out_channels, self.threshold
+        )
+        self.num_points = num_points
+        self.oversample_ratio = oversample_ratio
+        self.importance_sample_ratio = importance_sample_ratio
+        self.subdivision_num_points = subdivision_num_points
+        self.scale_factor = scale_factor
+        self.coarse_from = coarse_from
+        self.padding_mode = padding_mode
+        self.mlp = MODELS.build(
+            mlp,
+            default_args=dict(
+                in_channels=sum(in_channels),
+                coarse_channels=self.out_channels,
+                out_channels=self.out_channels,
+            ),
+        )
+
+    def forward(self, inputs: Sequence[Tensor], prev_output: Tensor) -> Tensor:
+        """Logits at the resolution of the finest input, (N, K, H, W).
+
+        MMSegmentation's cascade calls this in ``mode='tensor'``.
+        """
+        fine = self.fine_features(inputs)
+        return self.render(inputs, prev_output, fine[0].shape[-2:])
+
+    def fine_features(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The maps that ``in_index`` names, checked against ``in_channels``.
+
+        Raises:
+            InputError: an index or a channel count does not fit the backbone.
+        """
+        for index, channels in zip(self.in_index, self.in_channels, strict=True):
+            if not -len(inputs) <= index < len(inputs):
+                raise InputError(
+                    f'point_head.in_index={self.in_index} but there are '
+                    f'{len(inputs)} feature maps: use 0 to {len(inputs) - 1}.'
+                )
+            got = inputs[index].shape[1]
+            if got != channels:
+                raise InputError(
+                    f'point_head.in_channels={self.in_channels} but feature map '
+                    f'{index} has {got} channels: set in_channels='
+                    f'{[inputs[i].shape[1] for i in self.in_index]}.'
+                )
+        return [inputs[index] for index in self.in_index]
+
+    def sample(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
+        """Interpolate several maps at points and stack their channels: (N, C, P)."""
+        return torch.cat(
+            [
+                point_sample(
+                    one,
+                    points,
+                    padding_mode=self.padding_mode,
+                    align_corners=self.align_corners,
+                )
+                for one in maps
+            ],
+            dim=1,
+        )
+
+    def loss(
+        self,
+        inputs: Sequence[Tensor],
+        prev_output: Tensor,
+        batch_data_samples: SampleList,
+        train_cfg: dict | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses and accuracy on chosen points. PointRend, section 3.1.
+
+        Args:
+            inputs: feature maps of the backbone or neck.
+            prev_output: coarse logits of the decode head, (N, K, h, w).
+            batch_data_samples: N samples with ``gt_sem_seg`` (1, H, W).
+            train_cfg: unused, MMSegmentation's signature.
+
+        Returns:
+            The losses by name and ``acc_point`` in percent.
+        """
+        fine = self.fine_features(inputs)
+        labels = self._stack_batch_gt(batch_data_samples)
+        size = labels.shape[-2:]
+        points = sample_training_points(
+            prev_output.detach(),
+            self.uncertainty,
+            num_points=self.num_points or default_num_points(size),
+            oversample_ratio=self.oversample_ratio,
+            importance_sample_ratio=self.importance_sample_ratio,
+            padding_mode=self.padding_mode,
+            align_corners=self.align_corners,
+            regions=self.valid_regions(
+                [padding_of(sample.metainfo) for sample in batch_data_samples],
+                size,
+                labels.device,
+            ),
+        )
+        logits = self.mlp(self.sample(fine, points), self.sample([prev_output], points))
+        return self.loss_by_feat(logits, points, labels)
+
+    def loss_by_feat(
+        self, point_logits: Tensor, points: Tensor, labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of classified points.
+
+        Args:
+            point_logits: (N, K, P).
+            points: (N, P, 2), (x, y) in [0, 1].
+            labels: ground truth, (N, 1, H, W), integers.
+
+        Returns:
+            The losses by name and ``acc_point`` in percent.
+        """
+        point_labels = point_sample(
+            labels, points, mode='nearest', align_corners=self.align_corners
+        )
+        target = point_labels.squeeze(1).long().unsqueeze(2)
+        logits = point_logits.float().unsqueeze(3)
+        modules = (
+            self.loss_decode
+            if isinstance(self.loss_decode, nn.ModuleList)
+            else [self.loss_decode]
+        )
+        losses: dict[str, Tensor] = {}
+        for module in modules:
+            value = module(
+                logits,
+                target,
+                avg_factor=self.num_counted_points(module, target),
+                ignore_index=self.ignore_index,
+            )
+            name = module.loss_name
+            losses[name] = losses[name] + value if name in losses else value
+        if self.out_channels == 1:
+            assert self.threshold is not None
+            decision = torch.full_like(logits, logit(self.threshold))
+            logits = torch.cat((decision, logits), dim=1)
+        losses['acc_point'] = accuracy(logits, target, ignore_index=self.ignore_index)
+        return losses
+
+    def num_counted_points(self, loss: nn.Module, target: Tensor) -> Tensor | None:
+        """What an average over the points that count divides by, without a GPU sync.
+
+        None leaves the average to losses that have no ``avg_non_ignore``.
+        """
+        if not getattr(loss, 'avg_non_ignore', False) or loss.reduction != 'mean':
+            return None
+        counted = target != self.ignore_index
+        if loss.class_weight is None or loss.use_sigmoid:
+            return counted.sum()
+        weights = target.new_tensor(loss.class_weight, dtype=torch.float32)
+        return (weights[target.where(counted, 0)] * counted).sum()
+
+    def valid_regions(
+        self, paddings: Sequence[Sequence[int]], size: Size, device: torch.device
+    ) -> Tensor | None:
+        """The part of each image that is not padding, (N, 4), or None for all of it.
+
+        Args:
+            paddings: pixels of padding in each image, (left, right, top, bottom).
+            size: (H, W) with the padding.
+            device: where to build the result.
+        """
+        if not any(any(padding) for padding in paddings):
+            return None
+        return torch.tensor(
+            [
+                valid_region(padding, size, align_corners=self.align_corners)
+                for padding in paddings
+            ],
+            device=device,
+        )
+
+    def predict(
+        self,
+        inputs: Sequence[Tensor],
+        prev_output: Tensor,
+        batch_img_metas: list[dict],
+        test_cfg: dict | None = None,
+    ) -> Tensor:
+        """Render at the size MMSegmentation's cascade asks for.
+
+        Args:
+            inputs: feature maps of the backbone or neck.
+            prev_output: coarse logits, (N, K, h, w).
+            batch_img_metas: meta information of each image.
+            test_cfg: unused, MMSegmentation's signature.
+
+        Returns:
+            Logits, (N, K, H, W), float32.
+        """
+        meta = batch_img_metas[0]
+        window = isinstance(meta['img_shape'], torch.Size)
+        size = meta['img_shape'] if window else meta.get('pad_shape', meta['img_shape'])
+        size = tuple(size[:2])
+        paddings = [] if window else [padding_of(meta) for meta in batch_img_metas]
+        regions = self.valid_regions(paddings, size, prev_output.device)
+        return self.render(inputs, prev_output, size, regions)
+
+    def render(
+        self,
+        inputs: Sequence[Tensor],
+        coarse: Tensor,
+        size: Size,
+        regions: Tensor | None = None,
+    ) -> Tensor:
+        """Adaptive subdivision: sharpen a coarse prediction while upsampling it.
+
+        PointRend, section 3.2: upsample, find the hardest pixels, re-classify them,
+        write them back; until the target size is reached.
+
+        Args:
+            inputs: feature maps of the backbone or neck.
+            coarse: logits of the decode head, (N, K, h, w).
+            size: (H, W) of the result.
+            regions: the part of each image that is not padding, (N, 4), from
+                :meth:`valid_regions`; padding gets no points.
+
+        Returns:
+            Logits, (N, K, H, W), float32.
+        """
+        fine = self.fine_features(inputs)
+        coarse = coarse.float()
+        logits = coarse
+        for step in subdivision_sizes(
+            tuple(coarse.shape[-2:]), size, self.scale_factor
+        ):
+            logits = F.interpolate(
+                logits, step, mode='bilinear', align_corners=self.align_corners
+            )
+            if self.subdivision_num_points == 0:
+                continue
+            valid = (
+                None
+                if regions is None
+                else valid_pixels(step, regions, align_corners=self.align_corners)
+            )
+            indices = hardest_pixels(
+                self.uncertainty(logits), self.subdivision_num_points, valid
+            )
+            points = pixel_centers(indices, step, align_corners=self.align_corners)
+            if self.coarse_from == 'current':
+                point_coarse = read_points(logits, indices)
+            else:
+                point_coarse = self.sample([coarse], points)
+            refined = self.mlp(self.sample(fine, points), point_coarse)
+            logits = write_points(logits, indices, refined)
+        return logits
+
+
+def padding_of(meta: dict) -> Sequence[int]:
+    """Pixels of padding at the (left, right, top, bottom) of an image.
+
+    Args:
+        meta: MMSegmentation's meta information of the image.
+    """
+    return meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+
+
+def require(fine: bool, key: str, value: object, wanted: str) -> None:
+    """Raise the sentence for an argument that is out of its range."""
+    if not fine:
+        raise InputError(f'point_head.{key}={value!r}: give {wanted}.')

@@ -1,0 +1,70 @@
+"""Evaluate a checkpoint: per-class IoU and mIoU, or whatever the config's metric says.
+
+tools/test.py configs/pointrend_deeplabv3plus_cityscapes.py CHECKPOINT
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+try:
+    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.launch import (
+        build_runner,
+        draw_predictions,
+        load_config,
+        save_predictions,
+        use_tta,
+    )
+except ImportError as error:
+    raise SystemExit(f'error: {error}') from None
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate a checkpoint')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='where the log goes')
+    parser.add_argument('--out', help='folder for predicted label maps (PNG)')
+    parser.add_argument('--show', action='store_true', help='show predictions')
+    parser.add_argument('--show-dir', help='folder for painted predictions')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds between shown images'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override config keys: key=value, model.point_head.coarse_from=initial',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(
+        args.config, args.cfg_options, work_dir=args.work_dir, launcher=args.launcher
+    )
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        draw_predictions(cfg, args.show_dir, show=args.show, wait_time=args.wait_time)
+    if args.tta:
+        use_tta(cfg)
+    if args.out:
+        save_predictions(cfg, args.out)
+    build_runner(cfg).test()
+
+
+if __name__ == '__main__':
+    with exit_with_sentence():
+        main()
