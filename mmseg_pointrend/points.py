@@ -20,6 +20,11 @@ from mmseg_pointrend.uncertainty import Uncertainty
 Size = tuple[int, int]
 
 
+def map_size(maps: Tensor) -> Size:
+    """(H, W) of maps (N, C, H, W)."""
+    return maps.shape[-2], maps.shape[-1]
+
+
 def point_sample(
     features: Tensor,
     points: Tensor,
@@ -167,12 +172,15 @@ def valid_region(
     """
     left, right, top, bottom = padding
     height, width = size
-    edges = (left, top, width - right, height - bottom)
-    if not align_corners:
-        return tuple(e / n for e, n in zip(edges, (width, height) * 2, strict=True))
-    return tuple(
-        (e - 0.5) / max(n - 1, 1)
-        for e, n in zip(edges, (width, height) * 2, strict=True)
+
+    def edge(pixel: int, count: int) -> float:
+        return (pixel - 0.5) / max(count - 1, 1) if align_corners else pixel / count
+
+    return (
+        edge(left, width),
+        edge(top, height),
+        edge(width - right, width),
+        edge(height - bottom, height),
     )
 
 

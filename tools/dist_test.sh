@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests a checkpoint on the GPUs of one node, or of several: run it on each of them with the same
-# NNODES, MASTER_ADDR and PORT and with its own NODE_RANK.
+# Tests a checkpoint on the GPUs of one node, or of several: run it on each of them
+# with the same NNODES, MASTER_ADDR and PORT and with its own NODE_RANK.
 set -euo pipefail
 
 if [ $# -lt 3 ]; then

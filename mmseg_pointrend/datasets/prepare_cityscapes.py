@@ -79,7 +79,7 @@ def prepare_cityscapes(
 
 
 def _keys(folder: Path, suffix: str) -> set[str]:
-    """Lists the ``<city>/<frame>`` of the files in ``folder`` that end in ``suffix``."""
+    """Lists the ``<city>/<frame>`` of the files in ``folder`` ending in ``suffix``."""
     names = glob(f'*/*{suffix}', root_dir=folder)
     return {Path(name).as_posix().removesuffix(suffix) for name in names}
 

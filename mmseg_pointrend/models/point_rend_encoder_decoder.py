@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models.point_rend_head import PointRendHead, padding_of
-from mmseg_pointrend.points import Size
+from mmseg_pointrend.points import map_size
 
 INHERITED = (
     'num_classes',
@@ -161,7 +161,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
             (N, K, H, W), float32.
         """
         feats = self.extract_feat(inputs)
-        size: Size = tuple(inputs.shape[-2:])
+        size = map_size(inputs)
         regions = self.point_head.valid_regions(paddings, size, inputs.device)
         return self.point_head.render(
             feats, self.coarse_logits(feats)[-1], size, regions

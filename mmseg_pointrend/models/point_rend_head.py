@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
-from mmseg.models.losses import accuracy
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models.point_loss import point_losses
 from mmseg_pointrend.points import (
     Size,
     default_num_points,
-    hardest_pixels,
+    map_size,
     pixel_centers,
     point_sample,
     read_points,
     sample_training_points,
-    subdivision_sizes,
-    valid_pixels,
     valid_region,
-    write_points,
 )
-from mmseg_pointrend.uncertainty import get_uncertainty, logit
-
-DEFAULT_MLP = dict(
-    type='PointMLP', hidden_channels=256, num_layers=3, coarse_pred_each_layer=False
-)
+from mmseg_pointrend.rendering import subdivide
+from mmseg_pointrend.uncertainty import get_uncertainty
 
 
 @MODELS.register_module()
@@ -96,56 +89,31 @@ class PointRendHead(BaseCascadeDecodeHead):
         ignore_index: int = 255,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        mlp = {**DEFAULT_MLP, **(mlp or {})}
+        for fine, given, wanted in (
+            (len(in_index) == len(in_channels), f'{in_channels=}',
+             f'as many entries as {in_index=}'),
+            (num_points is None or num_points > 0, f'{num_points=}',
+             'None or a positive number'),
+            (oversample_ratio >= 1, f'{oversample_ratio=}', 'a number of at least 1'),
+            (0 <= importance_sample_ratio <= 1, f'{importance_sample_ratio=}',
+             'a number in [0, 1]'),
+            (subdivision_num_points >= 0, f'{subdivision_num_points=}',
+             'a number of at least 0'),
+            (scale_factor > 1, f'{scale_factor=}', 'a number above 1'),
+            (coarse_from in ('current', 'initial'), f'{coarse_from=}',
+             "'current' or 'initial'"),
+            (padding_mode in ('border', 'zeros'), f'{padding_mode=}',
+             "'border' or 'zeros'"),
+        ):  # fmt: skip
+            if not fine:
+                raise InputError(f'point_head.{given}: give {wanted}.')
+        mlp = {'type': 'PointMLP', **(mlp or {})}
         if loss_decode is None:
             loss_decode = dict(
                 type='CrossEntropyLoss',
                 use_sigmoid=out_channels == 1,
                 avg_non_ignore=True,
             )
-        require(
-            len(in_index) == len(in_channels),
-            'in_channels',
-            in_channels,
-            f'as many entries as in_index={list(in_index)}',
-        )
-        require(
-            oversample_ratio >= 1,
-            'oversample_ratio',
-            oversample_ratio,
-            'a number of at least 1',
-        )
-        require(
-            0 <= importance_sample_ratio <= 1,
-            'importance_sample_ratio',
-            importance_sample_ratio,
-            'a number in [0, 1]',
-        )
-        require(
-            num_points is None or num_points > 0,
-            'num_points',
-            num_points,
-            'None or a positive number',
-        )
-        require(
-            subdivision_num_points >= 0,
-            'subdivision_num_points',
-            subdivision_num_points,
-            'a number of at least 0',
-        )
-        require(scale_factor > 1, 'scale_factor', scale_factor, 'a number above 1')
-        require(
-            coarse_from in ('current', 'initial'),
-            'coarse_from',
-            coarse_from,
-            "'current' or 'initial'",
-        )
-        require(
-            padding_mode in ('border', 'zeros'),
-            'padding_mode',
-            padding_mode,
-            "'border' or 'zeros'",
-        )
         super().__init__(
             in_channels=list(in_channels),
             channels=mlp.get('hidden_channels', 256),
@@ -186,7 +154,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         MMSegmentation's cascade calls this in ``mode='tensor'``.
         """
         fine = self.fine_features(inputs)
-        return self.render(inputs, prev_output, fine[0].shape[-2:])
+        return self.render(inputs, prev_output, map_size(fine[0]))
 
     def fine_features(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The maps that ``in_index`` names, checked against ``in_channels``.
@@ -244,7 +212,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         """
         fine = self.fine_features(inputs)
         labels = self._stack_batch_gt(batch_data_samples)
-        size = labels.shape[-2:]
+        size = map_size(labels)
         points = sample_training_points(
             prev_output.detach(),
             self.uncertainty,
@@ -275,45 +243,21 @@ class PointRendHead(BaseCascadeDecodeHead):
         Returns:
             The losses by name and ``acc_point`` in percent.
         """
-        point_labels = point_sample(
+        sampled = point_sample(
             labels, points, mode='nearest', align_corners=self.align_corners
         )
-        target = point_labels.squeeze(1).long().unsqueeze(2)
-        logits = point_logits.float().unsqueeze(3)
         modules = (
             self.loss_decode
             if isinstance(self.loss_decode, nn.ModuleList)
             else [self.loss_decode]
         )
-        losses: dict[str, Tensor] = {}
-        for module in modules:
-            value = module(
-                logits,
-                target,
-                avg_factor=self.num_counted_points(module, target),
-                ignore_index=self.ignore_index,
-            )
-            name = module.loss_name
-            losses[name] = losses[name] + value if name in losses else value
-        if self.out_channels == 1:
-            assert self.threshold is not None
-            decision = torch.full_like(logits, logit(self.threshold))
-            logits = torch.cat((decision, logits), dim=1)
-        losses['acc_point'] = accuracy(logits, target, ignore_index=self.ignore_index)
-        return losses
-
-    def num_counted_points(self, loss: nn.Module, target: Tensor) -> Tensor | None:
-        """What an average over the points that count divides by, without a GPU sync.
-
-        None leaves the average to losses that have no ``avg_non_ignore``.
-        """
-        if not getattr(loss, 'avg_non_ignore', False) or loss.reduction != 'mean':
-            return None
-        counted = target != self.ignore_index
-        if loss.class_weight is None or loss.use_sigmoid:
-            return counted.sum()
-        weights = target.new_tensor(loss.class_weight, dtype=torch.float32)
-        return (weights[target.where(counted, 0)] * counted).sum()
+        return point_losses(
+            modules,
+            point_logits,
+            sampled.squeeze(1).long(),
+            ignore_index=self.ignore_index,
+            threshold=self.threshold,
+        )
 
     def valid_regions(
         self, paddings: Sequence[Sequence[int]], size: Size, device: torch.device
@@ -332,6 +276,7 @@ class PointRendHead(BaseCascadeDecodeHead):
                 valid_region(padding, size, align_corners=self.align_corners)
                 for padding in paddings
             ],
+            dtype=torch.float32,
             device=device,
         )
 
@@ -355,8 +300,10 @@ class PointRendHead(BaseCascadeDecodeHead):
         """
         meta = batch_img_metas[0]
         window = isinstance(meta['img_shape'], torch.Size)
-        size = meta['img_shape'] if window else meta.get('pad_shape', meta['img_shape'])
-        size = tuple(size[:2])
+        shape = (
+            meta['img_shape'] if window else meta.get('pad_shape', meta['img_shape'])
+        )
+        size: Size = (shape[0], shape[1])
         paddings = [] if window else [padding_of(meta) for meta in batch_img_metas]
         regions = self.valid_regions(paddings, size, prev_output.device)
         return self.render(inputs, prev_output, size, regions)
@@ -368,10 +315,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         size: Size,
         regions: Tensor | None = None,
     ) -> Tensor:
-        """Adaptive subdivision: sharpen a coarse prediction while upsampling it.
-
-        PointRend, section 3.2: upsample, find the hardest pixels, re-classify them,
-        write them back; until the target size is reached.
+        """Sharpen a coarse prediction while upsampling it.
 
         Args:
             inputs: feature maps of the backbone or neck.
@@ -383,33 +327,45 @@ class PointRendHead(BaseCascadeDecodeHead):
         Returns:
             Logits, (N, K, H, W), float32.
         """
+        rendered = coarse.float()
+        for logits, _points in self.subdivide(inputs, coarse, size, regions):
+            rendered = logits
+        return rendered
+
+    def subdivide(
+        self,
+        inputs: Sequence[Tensor],
+        coarse: Tensor,
+        size: Size,
+        regions: Tensor | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The steps of :meth:`render`: logits and the pixels classified again.
+
+        See :func:`mmseg_pointrend.rendering.subdivide`.
+        """
         fine = self.fine_features(inputs)
         coarse = coarse.float()
-        logits = coarse
-        for step in subdivision_sizes(
-            tuple(coarse.shape[-2:]), size, self.scale_factor
-        ):
-            logits = F.interpolate(
-                logits, step, mode='bilinear', align_corners=self.align_corners
+
+        def classify(logits: Tensor, indices: Tensor) -> Tensor:
+            points = pixel_centers(
+                indices, map_size(logits), align_corners=self.align_corners
             )
-            if self.subdivision_num_points == 0:
-                continue
-            valid = (
-                None
-                if regions is None
-                else valid_pixels(step, regions, align_corners=self.align_corners)
-            )
-            indices = hardest_pixels(
-                self.uncertainty(logits), self.subdivision_num_points, valid
-            )
-            points = pixel_centers(indices, step, align_corners=self.align_corners)
             if self.coarse_from == 'current':
                 point_coarse = read_points(logits, indices)
             else:
                 point_coarse = self.sample([coarse], points)
-            refined = self.mlp(self.sample(fine, points), point_coarse)
-            logits = write_points(logits, indices, refined)
-        return logits
+            return self.mlp(self.sample(fine, points), point_coarse)
+
+        return subdivide(
+            coarse,
+            size,
+            classify,
+            self.uncertainty,
+            num_points=self.subdivision_num_points,
+            scale_factor=self.scale_factor,
+            align_corners=self.align_corners,
+            regions=regions,
+        )
 
 
 def padding_of(meta: dict) -> Sequence[int]:
@@ -419,9 +375,3 @@ def padding_of(meta: dict) -> Sequence[int]:
         meta: MMSegmentation's meta information of the image.
     """
     return meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
-
-
-def require(fine: bool, key: str, value: object, wanted: str) -> None:
-    """Raise the sentence for an argument that is out of its range."""
-    if not fine:
-        raise InputError(f'point_head.{key}={value!r}: give {wanted}.')

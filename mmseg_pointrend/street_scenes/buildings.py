@@ -45,11 +45,13 @@ class House:
 DEPTH = 9.0
 
 
-def _lit(texture: np.ndarray, view: View, light: float, near: float, far: float) -> np.ndarray:
+def _lit(
+    texture: np.ndarray, view: View, light: float, near: float, far: float
+) -> np.ndarray:
     distance = np.linspace(near, far, texture.shape[1], dtype=np.float32)
     share = (1 - np.exp(-distance / view.haze_length))[None, :, None]
     foot = np.linspace(1.0, 0.9, texture.shape[0], dtype=np.float32)[:, None, None]
-    haze = np.float32(view.haze) * share
+    haze = np.array(view.haze, np.float32) * share
     lit = texture * (np.float32(light) * (1 - share) * foot) + haze
     return np.clip(lit, 0, 255).astype(np.uint8)
 
@@ -60,17 +62,30 @@ def draw_house(canvas: Canvas, view: View, house: House) -> None:
     near, far = max(house.near, 1.5), house.far
     front = house.front * house.sign
     back = (house.front + DEPTH) * house.sign
+    edge = view.project([(front, 0, far)])[0, 0]
+    if (edge < 0) if house.sign < 0 else (edge > view.cols):
+        return
     height, top = house.height, house.height + house.rise
     mid = (front + back) / 2
     side_light = view.light((0, 0, -1))
     seen = view.focal / max(near, 7.0)
     finest = 34 * view.cols / 1536
-    per_metre = float(np.clip(seen * 0.55, 5, finest))
+    per_metre = float(np.clip(seen * 0.45, 5, finest))
 
-    wall = [(front, 0, near), (front, height, near), (back, height, near), (back, 0, near)]
+    wall = [
+        (front, 0, near),
+        (front, height, near),
+        (back, height, near),
+        (back, 0, near),
+    ]
     outline = {
         'gable': [*wall[:2], (mid, top, near), *wall[2:]],
-        'mansard': [*wall[:2], (front + 1.5 * house.sign, top, near), (back, top, near), wall[3]],
+        'mansard': [
+            *wall[:2],
+            (front + 1.5 * house.sign, top, near),
+            (back, top, near),
+            wall[3],
+        ],
         'flat': wall,
     }[house.roof]
     shaded = view.shade(house.style.wall, side_light, near)
@@ -103,9 +118,14 @@ def _draw_roof(
     for place in chimneys:
         foot = (front + inner, top if house.roof != 'flat' else height, place)
         base, size = view.project([foot])[0], view.focal / place
-        outline = base + np.array([(-0.4, 0.4), (-0.4, -1.0), (0.4, -1.0), (0.4, 0.4)]) * size
+        outline = (
+            base + np.array([(-0.4, 0.4), (-0.4, -1.0), (0.4, -1.0), (0.4, 0.4)]) * size
+        )
         canvas.polygon(outline, view.shade((128, 86, 72), 0.9, place), BUILDING)
-        cap = base + np.array([(-0.5, -1.0), (-0.5, -1.2), (0.5, -1.2), (0.5, -1.0)]) * size
+        cap = (
+            base
+            + np.array([(-0.5, -1.0), (-0.5, -1.2), (0.5, -1.2), (0.5, -1.0)]) * size
+        )
         canvas.polygon(cap, view.shade((90, 84, 80), 0.9, place), BUILDING)
     if house.roof == 'flat':
         return
@@ -120,6 +140,14 @@ def _draw_roof(
              (xs[1], high, house.far), (xs[1], high, near - 0.3)]
         )  # fmt: skip
 
+    soffit = [
+        (front, height, near - 0.3),
+        (front, height, house.far),
+        (eave, height, house.far),
+        (eave, height, near - 0.3),
+    ]
+    shade = view.shade(house.style.trim, 0.5, middle)
+    canvas.polygon(view.project(soffit), shade, BUILDING)
     rows = 9
     for row in range(rows):
         tone = 1.0 if row % 2 else 0.9
@@ -156,7 +184,7 @@ def draw_skyline(
     while x < distance * 1.3:
         width = float(rng.uniform(7, 18))
         height = float(rng.uniform(5, 15))
-        tone = rng.uniform(130, 190)
+        tone = float(rng.uniform(130, 190))
         warm: Tone = (tone, tone * 0.93, tone * 0.86)
         peak = height + float(rng.uniform(0, 4))
         outline = [
@@ -167,20 +195,36 @@ def draw_skyline(
             colour = view.shade(warm, 0.9, distance)
             canvas.polygon(view.project(outline), colour, BUILDING)
             dark = view.shade(warm, 0.62, distance)
-            for left in np.arange(x + 1.2, x + width - 1.5, 2.4):
-                for low in np.arange(1.5, height - 1.6, 3.0):
-                    quad = [(left, low, distance), (left, low + 1.4, distance),
-                            (left + 1, low + 1.4, distance), (left + 1, low, distance)]  # fmt: skip
-                    canvas.polygon(view.project(quad), dark, BUILDING)
+            panes = [
+                view.project(
+                    [
+                        (left, low, distance),
+                        (left, low + 1.4, distance),
+                        (left + 1, low + 1.4, distance),
+                        (left + 1, low, distance),
+                    ]
+                )
+                for left in np.arange(x + 1.2, x + width - 1.5, 2.4).tolist()
+                for low in np.arange(1.5, height - 1.6, 3.0).tolist()
+            ]
+            if panes:
+                canvas.polygon(panes, dark, BUILDING)
         x += width + float(rng.uniform(-1, 5))
     clusters = textures.leaf_clusters()
     palette = leaf_palette(view, (92, 120, 62), distance)
-    for x in np.arange(-distance * 1.3, distance * 1.3, 4.0):
-        centre = view.project([(x + rng.uniform(-2, 2), rng.uniform(0.5, 4.0), distance)])[0]
+    for x in np.arange(-distance * 1.3, distance * 1.3, 4.0).tolist():
+        centre = view.project(
+            [(x + rng.uniform(-2, 2), rng.uniform(0.5, 4.0), distance)]
+        )[0]
         radius = float(rng.uniform(2.5, 4.5)) * view.focal / distance
-        shade, alpha = clusters[int(rng.integers(6))][2]
-        box = (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius)
-        canvas.sprite(shade, alpha, palette, box, VEGETATION)
+        sprite = clusters[int(rng.integers(6))][2]
+        box = (
+            centre[0] - radius,
+            centre[1] - radius,
+            centre[0] + radius,
+            centre[1] + radius,
+        )
+        canvas.sprite(sprite, palette, box, VEGETATION)
 
 
 def leaf_palette(view: View, tone: Tone, distance: float) -> np.ndarray:
@@ -197,6 +241,9 @@ def far_hill(canvas: Canvas, view: View, rng: np.random.Generator) -> None:
     """Paints wooded hills at the horizon."""
     for _ in range(3):
         centre = (float(rng.uniform(0, view.cols)), view.horizon + view.rows * 0.01)
-        radii = (view.cols * rng.uniform(0.2, 0.5), view.focal * rng.uniform(0.02, 0.055))
+        radii = (
+            view.cols * rng.uniform(0.2, 0.5),
+            view.focal * rng.uniform(0.02, 0.055),
+        )
         colour = view.shade((96, 122, 84), 0.9, view.haze_length * 1.1)
         canvas.polygon(ellipse(centre, radii, 48), colour, VEGETATION)

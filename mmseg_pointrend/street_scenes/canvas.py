@@ -69,8 +69,7 @@ class Canvas:
             outlines = [outlines]
         scale = 1 << _FRACTION_BITS
         fixed = [
-            np.rint((np.clip(line, -1e5, 1e5) - 0.5) * scale).astype(np.int32)
-            for line in outlines
+            np.rint(line * scale - 0.5 * scale).astype(np.int32) for line in outlines
         ]
         cv2.fillPoly(self.colour, fixed, colour, shift=_FRACTION_BITS)
         cv2.fillPoly(self.ids, fixed, (ident,), shift=_FRACTION_BITS)
@@ -101,12 +100,11 @@ class Canvas:
         mask = np.zeros((shape[1], shape[0]), np.uint8)
         fixed = np.rint((target - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
         cv2.fillPoly(mask, [fixed], (255,), shift=_FRACTION_BITS)
-        self._blend(box, colour, mask, ident)
+        self._blend(box, colour, mask > 0, ident)
 
     def sprite(
         self,
-        shade: np.ndarray,
-        alpha: np.ndarray,
+        sprite: np.ndarray,
         palette: np.ndarray,
         box: tuple[float, float, float, float],
         ident: int,
@@ -114,8 +112,8 @@ class Canvas:
         """Paints the opaque part of a sprite, without any half-covered sample.
 
         Args:
-            shade: (h, w) uint8, index into the palette.
-            alpha: (h, w) uint8, painted where it exceeds 127.
+            sprite: (h, w, 2) uint8: shade, an index into the palette, and coverage;
+                painted where the coverage exceeds 127.
             palette: (256, 3) uint8, RGB per shade.
             box: left, top, right and bottom in samples; left > right mirrors it.
             ident: value for `ids`.
@@ -124,7 +122,7 @@ class Canvas:
         clipped = self._clip(np.array([(left, top), (right, bottom)]))
         if clipped is None:
             return
-        height, width = shade.shape
+        height, width = sprite.shape[:2]
         scale_x = (right - left) / width
         scale_y = (bottom - top) / height
         matrix = np.array(
@@ -134,10 +132,10 @@ class Canvas:
             ]
         )
         shape = (clipped[2] - clipped[0], clipped[3] - clipped[1])
-        opaque = cv2.warpAffine(alpha, matrix, shape)
-        tone = cv2.warpAffine(shade, matrix, shape, borderMode=cv2.BORDER_REPLICATE)
-        mask = cv2.compare(opaque, 127, cv2.CMP_GT)
-        self._blend(clipped, palette[tone], mask, ident)
+        placed = cv2.warpAffine(sprite, matrix, shape)
+        tone = cv2.merge([placed[..., 0]] * 3)
+        colour = cv2.LUT(tone, palette[None])
+        self._blend(clipped, colour, placed[..., 1] > 127, ident)
 
     def _clip(self, points: np.ndarray) -> tuple[int, int, int, int] | None:
         low = np.maximum(np.floor(points.min(0)).astype(int), 0)
@@ -154,8 +152,8 @@ class Canvas:
         ident: int,
     ) -> None:
         left, top, right, bottom = box
-        cv2.copyTo(colour, mask, self.colour[top:bottom, left:right])
-        self.ids[top:bottom, left:right][mask > 0] = ident
+        cv2.copyTo(colour, mask.view(np.uint8), self.colour[top:bottom, left:right])
+        np.copyto(self.ids[top:bottom, left:right], np.uint16(ident), where=mask)
 
     def image(self) -> np.ndarray:
         """Returns the area-averaged picture, (H, W, 3) uint8."""

@@ -82,19 +82,22 @@ class _Sheet:
         self.height = height
         rows = max(int(height * per_metre), 4)
         cols = max(int(width * per_metre), 4)
-        self.pixels = np.empty((rows, cols, 3), np.uint8)
+        self.pixels: np.ndarray = np.empty((rows, cols, 3), np.uint8)
         self.pixels[:] = np.clip(wall, 0, 255).astype(np.uint8)
 
     def block(
         self, left: float, bottom: float, width: float, height: float, tone: Tone
     ) -> None:
-        """Fills a rectangle; metres from the lower left corner of the sheet."""
-        top = self.height - bottom - height
-        corners = np.array([(left, top), (left + width, top + height)])
-        fixed = np.rint((corners * self.per_metre - 0.5) * 16).astype(int)
-        cv2.rectangle(
-            self.pixels, fixed[0].tolist(), fixed[1].tolist(), tone, -1, shift=4
-        )
+        """Fills a rectangle unless it is too thin to be seen.
+
+        Metres, from the lower left corner of the sheet.
+        """
+        if min(width, height) * self.per_metre < 0.75:
+            return
+        scale, top = 16 * self.per_metre, self.height - bottom - height
+        start = (round(left * scale - 8), round(top * scale - 8))
+        end = (round((left + width) * scale - 8), round((top + height) * scale - 8))
+        cv2.rectangle(self.pixels, start, end, tone, -1, shift=4)
 
     def poly(self, points: list[tuple[float, float]], tone: Tone) -> None:
         """Fills a polygon; metres from the lower left corner of the sheet."""
@@ -162,7 +165,11 @@ def draw_facade(
 
 
 def _window(
-    sheet: _Sheet, rng: np.random.Generator, style: FacadeStyle, left: float, sill: float
+    sheet: _Sheet,
+    rng: np.random.Generator,
+    style: FacadeStyle,
+    left: float,
+    sill: float,
 ) -> None:
     width, height = style.window
     sky, curtain, lit = rng.uniform(0.75, 1.25), rng.random(), rng.random()
@@ -219,8 +226,7 @@ def _ground_floor(
     glass: Tone = (54 * sky, 64 * sky, 74 * sky)
     if style.shop:
         sheet.block(0, 0, width, height - 0.5, _scaled(style.accent, 0.5))
-        for left in np.arange(0.3, width - 2.2, 2.6):
-            start = float(left)
+        for start in np.arange(0.3, width - 2.2, 2.6).tolist():
             sheet.block(start, 0.5, 2.2, 2.1, glass)
             shine = [(start + 0.3, 2.6), (start + 1.2, 2.6), (start + 0.6, 0.5)]
             sheet.poly([*shine, (start + 0.1, 0.5)], _scaled(glass, 1.6))
@@ -228,13 +234,13 @@ def _ground_floor(
             tone: Tone = (goods[0], goods[1], goods[2])
             sheet.block(start + 0.2, 0.5, 1.7, float(rng.uniform(0.3, 0.9)), tone)
         sheet.block(0.1, height - 0.95, width - 0.2, 0.62, style.accent)
-        for left in np.arange(0.8, width - 1.2, 0.55):
+        for left in np.arange(0.8, width - 1.2, 0.55).tolist():
             if rng.random() < 0.75:
-                sheet.block(float(left), height - 0.8, 0.34, 0.32, style.trim)
+                sheet.block(left, height - 0.8, 0.34, 0.32, style.trim)
         if rng.random() < 0.6:
-            for index, left in enumerate(np.arange(0, width - 0.45, 0.5)):
+            for index, left in enumerate(np.arange(0, width - 0.45, 0.5).tolist()):
                 tone = style.trim if index % 2 else style.accent
-                sheet.block(float(left), height - 1.5, 0.5, 0.55, tone)
+                sheet.block(left, height - 1.5, 0.5, 0.55, tone)
     else:
         bays = max(int(width / style.bay), 1)
         for bay in range(bays):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -87,26 +86,25 @@ def plaster() -> np.ndarray:
     return _as_gain(0.035 * noise(10, 1.0) + 0.02 * noise(11, 0.0))
 
 
-Level = tuple[np.ndarray, np.ndarray]
-
-
-def _leaf_cluster(seed: int, wide: float, dense: float) -> Level:
+def _leaf_cluster(seed: int, wide: float, dense: float) -> np.ndarray:
     rng = np.random.default_rng(seed)
     side = 256
     shade = np.zeros((side, side), np.uint8)
     alpha = np.zeros((side, side), np.uint8)
-    count = int(520 * dense)
-    radius = 0.9 * np.sqrt(rng.random(count)) ** 1.15
-    angle = rng.uniform(0, 2 * np.pi, count)
-    lumps = rng.uniform(0.72, 1.0, 9)
-    radius *= np.interp(
-        angle, np.linspace(0, 2 * np.pi, 9), np.append(lumps[:-1], lumps[0])
+    count = int(400 * dense)
+    radius = np.where(
+        rng.random(count) < 0.7,
+        0.72 * np.sqrt(rng.random(count)),
+        rng.uniform(0.5, 0.94, count),
     )
+    angle = rng.uniform(0, 2 * np.pi, count)
+    lumps = rng.uniform(0.66, 1.0, 12)
+    radius *= np.interp(angle, np.linspace(0, 2 * np.pi, 13), [*lumps, lumps[0]])
     x, y = radius * np.cos(angle), radius * np.sin(angle) * wide
     lit = 0.5 - 0.34 * y + 0.2 * x + rng.normal(0, 0.13, count)
     for leaf in np.argsort(lit + rng.normal(0, 0.12, count)):
         centre = (int((x[leaf] + 1) * side * 8), int((y[leaf] + 1) * side * 8))
-        length, breadth = rng.uniform(5, 11), rng.uniform(2.5, 5)
+        length, breadth = rng.uniform(5.5, 12), rng.uniform(3, 5.5)
         axes = (int(length * 16), int(breadth * 16))
         turn = float(rng.uniform(0, 180))
         value = float(np.clip(lit[leaf] * 255, 1, 255))
@@ -114,29 +112,26 @@ def _leaf_cluster(seed: int, wide: float, dense: float) -> Level:
             cv2.ellipse(target, centre, axes, turn, 0, 360, (colour,), -1, shift=4)
     empty = alpha == 0
     shade[empty] = 70
-    return shade, alpha
+    return np.stack([shade, alpha], axis=2)
 
 
 @lru_cache(maxsize=1)
-def leaf_clusters() -> Sequence[Sequence[Level]]:
-    """Bunches of leaves as (shade, alpha) pyramids; light comes from the top right.
+def leaf_clusters() -> list[list[np.ndarray]]:
+    """Bunches of leaves as pyramids; light comes from the top right.
 
     Returns:
-        Variants; each holds pairs of (n, n) uint8 with n = 256, 128, 64, 32.
+        Variants; each holds (n, n, 2) uint8, shade and coverage, with n = 256, 128,
+        64, 32. The last four variants have more gaps.
     """
     variants = []
     for seed in range(10):
         wide, dense = (0.85, 1.0) if seed < 6 else (0.7, 0.62)
-        shade, alpha = _leaf_cluster(100 + seed, wide, dense)
-        pyramid = [(shade, alpha)]
-        for side in (128, 64, 32):
-            pyramid.append(
-                (
-                    cv2.resize(shade, (side, side), interpolation=cv2.INTER_AREA),
-                    cv2.resize(alpha, (side, side), interpolation=cv2.INTER_AREA),
-                )
-            )
-        variants.append(pyramid)
+        finest = _leaf_cluster(100 + seed, wide, dense)
+        coarser = [
+            cv2.resize(finest, (side, side), interpolation=cv2.INTER_AREA)
+            for side in (128, 64, 32)
+        ]
+        variants.append([finest, *coarser])
     return variants
 
 
@@ -154,7 +149,7 @@ def tiled(
         (rows, columns) uint8.
     """
     per_metre = size[0] / metres[0]
-    side = max(int(round(2 * per_metre)), 8)
+    side = max(round(2 * per_metre), 8)
     tile = cv2.resize(gain, (side, side), interpolation=cv2.INTER_AREA)
     repeats = (-(-size[0] // side), -(-size[1] // side))
     return np.tile(tile, repeats)[: size[0], : size[1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ import numpy as np
 from mmseg_pointrend.street_scenes.canvas import Canvas, Colour
 
 Tone = tuple[float, float, float]
+
+_TURN = np.linspace(np.pi / 2, 3 * np.pi / 2, 7)
+_HALF_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -44,27 +48,24 @@ class View:
     def project(self, points: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
         """Maps (N, 3) metres to (N, 2) samples; z is held in front of the camera."""
         world = np.asarray(points, float)
-        scale = self.focal / np.maximum(world[:, 2], 0.5)
-        return np.stack(
-            [
-                self.vanish_x + (world[:, 0] - self.eye_x) * scale,
-                self.horizon + (self.eye_height - world[:, 1]) * scale,
-            ],
-            axis=1,
-        )
+        scale = self.focal / np.maximum(world[:, 2:], 0.5)
+        seen = (world[:, :2] - (self.eye_x, self.eye_height)) * scale
+        seen *= (1, -1)
+        seen += (self.vanish_x, self.horizon)
+        return seen
 
     def air(self, distance: float) -> float:
         """Share of haze in a colour seen at a distance in metres."""
-        return float(1 - np.exp(-max(distance, 0.0) / self.haze_length))
+        return 1 - math.exp(-max(distance, 0.0) / self.haze_length)
 
     def shade(self, tone: Tone, light: float, distance: float) -> Colour:
         """Colour of a surface: `light` scales it, haze takes over with distance."""
         share = self.air(distance)
-        red, green, blue = (
-            int(min(255.0, max(0.0, part * light * (1 - share) + air * share)))
-            for part, air in zip(tone, self.haze, strict=True)
-        )
-        return red, green, blue
+        gain = light * (1 - share)
+        red = int(tone[0] * gain + self.haze[0] * share)
+        green = int(tone[1] * gain + self.haze[1] * share)
+        blue = int(tone[2] * gain + self.haze[2] * share)
+        return min(max(red, 0), 255), min(max(green, 0), 255), min(max(blue, 0), 255)
 
     def light(self, normal: Sequence[float]) -> float:
         """Brightness of a face from its unit normal (x, y, z)."""
@@ -79,27 +80,17 @@ class Pose:
     Attributes:
         x, z: position in metres.
         heading: angle in radians; 0 looks away from the camera, pi / 2 to the right.
-        y: height of the ground in metres.
     """
 
     x: float
     z: float
     heading: float = 0.0
-    y: float = 0.0
 
     def place(self, local: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
         """Maps (N, 3) local (right, up, forward) metres to world metres."""
-        points = np.asarray(local, float)
-        cos, sin = np.cos(self.heading), np.sin(self.heading)
-        right, up, forward = points.T
-        return np.stack(
-            [
-                self.x + right * cos + forward * sin,
-                self.y + up,
-                self.z - right * sin + forward * cos,
-            ],
-            axis=1,
-        )
+        cos, sin = math.cos(self.heading), math.sin(self.heading)
+        turn = np.array(((cos, 0, -sin), (0, 1, 0), (sin, 0, cos)))
+        return np.asarray(local, float) @ turn + (self.x, 0, self.z)
 
 
 class Brush:
@@ -122,7 +113,20 @@ class Brush:
 
     def points(self, local: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
         """Projects (N, 3) local metres to (N, 2) samples."""
-        return self.view.project(self.pose.place(local))
+        view, pose = self.view, self.pose
+        if isinstance(local, np.ndarray):
+            return view.project(pose.place(local))
+        cos, sin = math.cos(pose.heading), math.sin(pose.heading)
+        aside, eye, focal = pose.x - view.eye_x, view.eye_height, view.focal
+        seen = []
+        for right, up, forward in local:
+            depth = pose.z - right * sin + forward * cos
+            scale = focal / depth if depth > 0.5 else focal / 0.5
+            seen.append((aside + right * cos + forward * sin) * scale)
+            seen.append((eye - up) * scale)
+        points = np.array(seen).reshape(-1, 2)
+        points += (view.vanish_x, view.horizon)
+        return points
 
     def colour(self, tone: Tone, light: float = 1.0) -> Colour:
         """Colour at the object's distance."""
@@ -132,16 +136,14 @@ class Brush:
         self, local: Sequence[Sequence[float]], tone: Tone, light: float = 1.0
     ) -> None:
         """Fills a planar polygon of (right, up, forward) corners."""
-        self.canvas.polygon(
-            self.points(np.asarray(local, float)), self.colour(tone, light), self.ident
-        )
+        self.canvas.polygon(self.points(local), self.colour(tone, light), self.ident)
 
     def board(
         self, outline: Sequence[Sequence[float]], tone: Tone, light: float = 1.0
     ) -> None:
         """Fills a polygon of (x, y) metres in a plane that faces the camera."""
         flat = np.asarray(outline, float)
-        corner = self.view.project([(self.pose.x, self.pose.y, self.pose.z)])
+        corner = self.points([(0, 0, 0)])
         points = corner + flat * (self.scale(), -self.scale())
         self.canvas.polygon(points, self.colour(tone, light), self.ident)
 
@@ -151,22 +153,21 @@ class Brush:
         """Fills a face if its front is seen; corners run clockwise from outside.
 
         Args:
-            corners: (N, 3) local metres.
+            corners: (4, 3) local metres.
             tone: RGB.
             glow: added to the light, for lamps.
 
         Returns:
             Whether the face is turned to the camera.
         """
-        world = self.pose.place(corners)
-        points = self.view.project(world)
-        following = np.roll(points, -1, axis=0)
-        area = points[:, 0] @ following[:, 1] - points[:, 1] @ following[:, 0]
-        if area <= 0:
+        points = self.points(corners)
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = points.tolist()
+        if (x2 - x0) * (y3 - y1) <= (y2 - y0) * (x3 - x1):
             return False
-        normal = np.cross(world[1] - world[0], world[2] - world[1])
-        normal /= max(float(np.linalg.norm(normal)), 1e-9)
-        light = self.view.light(normal.tolist()) + glow
+        right, up, forward = _normal(corners)
+        cos, sin = math.cos(self.pose.heading), math.sin(self.pose.heading)
+        normal = (right * cos + forward * sin, up, forward * cos - right * sin)
+        light = self.view.light(normal) + glow
         self.canvas.polygon(points, self.colour(tone, light), self.ident)
         return True
 
@@ -184,19 +185,30 @@ class Brush:
         self.canvas.polygon(outline, self.colour(tone, light), self.ident)
 
 
+def _normal(corners: Sequence[Sequence[float]]) -> tuple[float, float, float]:
+    (x0, y0, z0), (x1, y1, z1), (x2, y2, z2) = corners[:3]
+    ax, ay, az = x1 - x0, y1 - y0, z1 - z0
+    bx, by, bz = x2 - x1, y2 - y1, z2 - z1
+    x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    length = max(math.sqrt(x * x + y * y + z * z), 1e-9)
+    return x / length, y / length, z / length
+
+
 def capsule(
     start: np.ndarray, end: np.ndarray, start_radius: float, end_radius: float
 ) -> np.ndarray:
     """Outline of a tapered bar with round ends, (14, 2)."""
-    step = end - start
-    angle = float(np.arctan2(step[1], step[0]))
-    turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 7) + angle
-    back = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    x, y = (end - start).tolist()
+    length = math.hypot(x, y)
+    cos, sin = (x / length, y / length) if length > 0 else (1.0, 0.0)
+    back = _HALF_CIRCLE @ ((cos, sin), (-sin, cos))
     return np.concatenate([start + start_radius * back, end - end_radius * back])
 
 
 def ellipse(
-    centre: Sequence[float], radii: Sequence[float], count: int = 20
+    centre: Sequence[float] | np.ndarray,
+    radii: Sequence[float] | np.ndarray,
+    count: int = 20,
 ) -> np.ndarray:
     """Outline of an ellipse, (count, 2)."""
     turn = np.arange(count) * (2 * np.pi / count)

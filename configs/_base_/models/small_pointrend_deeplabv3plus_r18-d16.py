@@ -1,0 +1,10 @@
+_base_ = './small_deeplabv3plus_r18-d16.py'
+model = dict(
+    type='PointRendEncoderDecoder',
+    point_head=dict(
+        type='PointRendHead',
+        in_index=[0],
+        in_channels=[32],
+        mlp=dict(type='PointMLP', hidden_channels=64, num_layers=3),
+    ),
+)

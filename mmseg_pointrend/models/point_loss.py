@@ -1,0 +1,74 @@
+"""Losses and accuracy of classified points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from mmseg.models.losses import accuracy
+from torch import Tensor, nn
+
+from mmseg_pointrend.uncertainty import logit
+
+
+def point_losses(
+    modules: Iterable[nn.Module],
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    ignore_index: int,
+    threshold: float | None = None,
+) -> dict[str, Tensor]:
+    """Losses and accuracy of points; ignored points count nowhere.
+
+    Losses get the points as maps of width 1, logits (N, K, P, 1) and labels (N, P, 1),
+    so that those that want maps work too. Losses of one name are added up.
+
+    Args:
+        modules: MMSegmentation's losses.
+        logits: (N, K, P).
+        labels: (N, P), integers.
+        ignore_index: label of points that do not count.
+        threshold: decision probability, where K is 1.
+
+    Returns:
+        The losses by name, and ``acc_point`` in percent.
+    """
+    logits, labels = logits.float().unsqueeze(3), labels.unsqueeze(2)
+    # MMSegmentation's binary cross-entropy fails without a label that counts.
+    empty = logits.shape[1] == 1 and bool((labels == ignore_index).all())
+    losses: dict[str, Tensor] = {}
+    for module in modules:
+        value = (
+            logits.sum() * 0
+            if empty
+            else module(
+                logits,
+                labels,
+                avg_factor=counted_points(module, labels, ignore_index),
+                ignore_index=ignore_index,
+            )
+        )
+        name = str(module.loss_name)
+        losses[name] = losses[name] + value if name in losses else value
+    if logits.shape[1] == 1:
+        assert threshold is not None
+        logits = torch.cat((torch.full_like(logits, logit(threshold)), logits), dim=1)
+    losses['acc_point'] = accuracy(logits, labels, ignore_index=ignore_index)
+    return losses
+
+
+def counted_points(loss: nn.Module, labels: Tensor, ignore_index: int) -> Tensor | None:
+    """What an average over the points that count divides by.
+
+    MMSegmentation's ``avg_non_ignore`` fetches the number from the GPU, and with class
+    weights it fails on ignored labels; a tensor avoids both. None leaves the average
+    to a loss that has no ``avg_non_ignore``.
+    """
+    if not getattr(loss, 'avg_non_ignore', False) or loss.reduction != 'mean':
+        return None
+    counted = labels != ignore_index
+    if loss.class_weight is None or loss.use_sigmoid:
+        return counted.sum()
+    weights = labels.new_tensor(loss.class_weight, dtype=torch.float32)
+    return (weights[labels.where(counted, 0)] * counted).sum()

@@ -1,0 +1,325 @@
+"""The geometry and the invariants of rendering, without a backbone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import batch
+from mmseg.registry import MODELS
+from torch import nn
+
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models import PointRendHead
+from mmseg_pointrend.points import pixel_centers, point_sample, valid_region
+
+
+def make_head(**kwargs):
+    head = MODELS.build(
+        dict(
+            dict(
+                type='PointRendHead',
+                num_classes=4,
+                in_channels=[6],
+                mlp=dict(type='PointMLP', hidden_channels=16),
+            ),
+            **kwargs,
+        )
+    )
+    head.init_weights()
+    nn.init.normal_(head.mlp.predictor.weight, std=0.5)
+    return head.eval()
+
+
+class CopyFine(nn.Module):
+    def forward(self, fine, coarse):
+        return fine
+
+
+class Refuse(nn.Module):
+    def forward(self, fine, coarse):
+        raise AssertionError('the MLP ran')
+
+
+def coordinate_map(size, align_corners):
+    indices = torch.arange(size[0] * size[1]).unsqueeze(0)
+    centers = pixel_centers(indices, size, align_corners=align_corners)
+    return centers.transpose(1, 2).unflatten(2, size)
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('size', [(64, 128), (769, 769), (513, 1025), (37, 53)])
+def test_features_land_on_the_pixels_they_belong_to(size, align_corners):
+    head = make_head(
+        num_classes=2,
+        in_channels=[2],
+        align_corners=align_corners,
+        subdivision_num_points=size[0] * size[1],
+    )
+    head.mlp = CopyFine()
+    strided = (-(-size[0] // 4), -(-size[1] // 4))
+    features = coordinate_map(strided, align_corners)
+    with torch.no_grad():
+        rendered = head.render([features], torch.randn(1, 2, *strided), size)
+    low, high = features[:, :, 0, 0], features[:, :, -1, -1]
+    wanted = coordinate_map(size, align_corners)
+    wanted = wanted.clamp(low[..., None, None], high[..., None, None])
+    torch.testing.assert_close(rendered, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('stride', [4, 8, 16])
+@pytest.mark.parametrize('size', [(64, 96), (65, 97), (37, 53)])
+@torch.no_grad()
+def test_every_coarse_stride_ends_exactly_at_the_target(stride, size):
+    head = make_head(subdivision_num_points=50)
+    fine = torch.randn(2, 6, -(-size[0] // 4), -(-size[1] // 4))
+    coarse = torch.randn(2, 4, -(-size[0] // stride), -(-size[1] // stride))
+    assert head.render([fine], coarse, size).shape == (2, 4, *size)
+
+
+@torch.no_grad()
+def test_equal_sizes_need_no_step_and_no_mlp():
+    head = make_head()
+    head.mlp = Refuse()
+    coarse = torch.randn(1, 4, 16, 24)
+    rendered = head.render([torch.randn(1, 6, 4, 6)], coarse, (16, 24))
+    assert rendered.equal(coarse)
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@torch.no_grad()
+def test_without_points_rendering_is_the_chain_of_bilinear_steps(align_corners):
+    head = make_head(subdivision_num_points=0, align_corners=align_corners)
+    head.mlp = Refuse()
+    coarse = torch.randn(1, 4, 8, 12)
+    rendered = head.render([torch.randn(1, 6, 16, 24)], coarse, (60, 96))
+    for size in ((16, 24), (32, 48), (60, 96)):
+        coarse = F.interpolate(
+            coarse, size, mode='bilinear', align_corners=align_corners
+        )
+    torch.testing.assert_close(rendered, coarse)
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@torch.no_grad()
+def test_with_every_pixel_and_the_initial_prediction_it_is_the_mlp_everywhere(
+    align_corners,
+):
+    size = (36, 52)
+    head = make_head(
+        coarse_from='initial',
+        subdivision_num_points=10**6,
+        align_corners=align_corners,
+    )
+    fine, coarse = torch.randn(2, 6, 18, 26), torch.randn(2, 4, 9, 13)
+    points = coordinate_map(size, align_corners).flatten(2).transpose(1, 2)
+    points = points.expand(2, -1, -1)
+    wanted = head.mlp(
+        point_sample(fine, points, align_corners=align_corners),
+        point_sample(coarse, points, align_corners=align_corners),
+    )
+    rendered = head.render([fine], coarse, size)
+    torch.testing.assert_close(rendered.flatten(2), wanted, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_the_current_prediction_feeds_each_step_and_the_initial_one_does_not():
+    class CopyCoarse(nn.Module):
+        def forward(self, fine, coarse):
+            return coarse + 1
+
+    fine, coarse = torch.randn(1, 6, 16, 16), torch.randn(1, 4, 8, 8)
+    rendered = {}
+    for source in ('current', 'initial'):
+        head = make_head(coarse_from=source, subdivision_num_points=10**6)
+        head.mlp = CopyCoarse()
+        rendered[source] = head.render([fine], coarse, (32, 32))
+    chain = F.interpolate(F.interpolate(coarse, scale_factor=2, mode='bilinear'),
+                          scale_factor=2, mode='bilinear')  # fmt: skip
+    once = F.interpolate(coarse, scale_factor=4, mode='bilinear')
+    torch.testing.assert_close(rendered['current'], chain + 2)
+    torch.testing.assert_close(rendered['initial'], once + 1)
+
+
+@torch.no_grad()
+def test_only_the_hardest_pixels_of_a_step_change():
+    head = make_head(subdivision_num_points=37)
+    fine, coarse = torch.randn(1, 6, 8, 8), torch.randn(1, 4, 8, 8)
+    plain = F.interpolate(coarse, (16, 16), mode='bilinear')
+    rendered = head.render([fine], coarse, (16, 16))
+    changed = (rendered != plain).any(dim=1).flatten()
+    assert changed.sum() == 37
+    hardness = head.uncertainty(plain).flatten()
+    assert hardness[changed].min() >= hardness[~changed].max()
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@torch.no_grad()
+def test_padding_takes_no_points_at_any_step(align_corners):
+    head = make_head(subdivision_num_points=300, align_corners=align_corners)
+    fine, coarse = torch.randn(2, 6, 16, 24), torch.randn(2, 4, 16, 24)
+    size = (64, 96)
+    paddings = [(0, 30, 0, 20), (0, 0, 0, 0)]
+    regions = head.valid_regions(paddings, size, fine.device)
+    seen = []
+    uncertainty = head.uncertainty
+    head.uncertainty = lambda logits: seen.append(logits.clone()) or uncertainty(logits)
+    rendered = head.render([fine], coarse, size, regions)
+    plain = F.interpolate(seen[0], size, mode='bilinear', align_corners=align_corners)
+    left_edge = size[1] - 30
+    assert (rendered != seen[1])[0, :, :, left_edge:].sum() == 0
+    assert (rendered != seen[1])[0, :, size[0] - 20 :].sum() == 0
+    assert (rendered != seen[1])[0].any(dim=0).sum() == 300
+    assert (rendered != seen[1])[1, :, size[0] - 20 :].any()
+    assert plain.shape == rendered.shape
+
+
+@torch.no_grad()
+def test_labels_padded_to_ignore_never_reach_the_loss():
+    head = make_head(num_points=64)
+    fine, coarse = torch.randn(1, 6, 16, 16), torch.randn(1, 4, 16, 16)
+    points, logits = torch.rand(1, 50, 2), torch.randn(1, 4, 50)
+    labels = torch.randint(0, 4, (1, 1, 64, 64))
+    labels[..., 32:] = 255
+    losses = head.loss_by_feat(logits, points, labels)
+    counted = points[0, :, 0] < 0.5
+    pixels = (points[0] * 64).long()
+    target = labels[0, 0, pixels[:, 1], pixels[:, 0]]
+    wanted = F.cross_entropy(logits[0].T[counted], target[counted])
+    torch.testing.assert_close(losses['loss_ce'], wanted)
+    hits = (logits[0].argmax(dim=0) == target)[counted].float().mean() * 100
+    assert losses['acc_point'].item() == pytest.approx(hits.item(), rel=1e-4)
+    assert fine.shape[-2:] == coarse.shape[-2:]
+
+
+@pytest.mark.parametrize('out_channels', [None, 1])
+def test_a_batch_of_ignored_labels_costs_nothing(out_channels):
+    head = make_head(num_classes=2, out_channels=out_channels, threshold=0.3)
+    channels = out_channels or 2
+    _, samples = batch((32, 32), images=1)
+    samples[0].gt_sem_seg.data.fill_(255)
+    losses = head.loss(
+        [torch.randn(1, 6, 8, 8)],
+        torch.randn(1, channels, 8, 8, requires_grad=True),
+        samples,
+    )
+    assert losses['loss_ce'].item() == 0
+    losses['loss_ce'].backward()
+
+
+def test_class_weights_average_over_the_points_that_count():
+    weights = [1.0, 2.0, 0.5, 4.0]
+    head = make_head(
+        loss_decode=dict(
+            type='CrossEntropyLoss', class_weight=weights, avg_non_ignore=True
+        )
+    )
+    points, logits = torch.rand(2, 40, 2), torch.randn(2, 4, 40)
+    labels = torch.randint(0, 4, (2, 1, 16, 16))
+    labels[:, :, :5] = 255
+    pixels = (points * 16).long()
+    target = torch.stack(
+        [labels[i, 0, pixels[i, :, 1], pixels[i, :, 0]] for i in range(2)]
+    )
+    wanted = F.cross_entropy(
+        logits, target, weight=torch.tensor(weights), ignore_index=255
+    )
+    losses = head.loss_by_feat(logits, points, labels)
+    torch.testing.assert_close(losses['loss_ce'], wanted)
+
+
+def test_losses_that_want_maps_and_lists_of_losses_work():
+    head = make_head(
+        loss_decode=[
+            dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            dict(type='CrossEntropyLoss', loss_weight=0.5, avg_non_ignore=True),
+            dict(type='DiceLoss', loss_weight=1.0),
+            dict(type='LovaszLoss', reduction='none'),
+        ]
+    )
+    single = make_head()
+    points, logits = torch.rand(2, 40, 2), torch.randn(2, 4, 40)
+    labels = torch.randint(0, 4, (2, 1, 16, 16))
+    losses = head.loss_by_feat(logits, points, labels)
+    once = single.loss_by_feat(logits, points, labels)['loss_ce']
+    torch.testing.assert_close(losses['loss_ce'], 1.5 * once)
+    assert losses['loss_dice'] > 0
+    assert losses['loss_lovasz'] > 0
+
+
+def test_number_of_training_points_follows_the_crop(monkeypatch):
+    head = make_head()
+    seen = []
+    monkeypatch.setattr(
+        head, 'loss_by_feat', lambda logits, points, labels: seen.append(logits.shape)
+    )
+    _, samples = batch((96, 160), images=2)
+    head.loss([torch.randn(2, 6, 24, 40)], torch.randn(2, 4, 24, 40), samples)
+    assert seen == [(2, 4, 6 * 10)]
+
+
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        (dict(uncertainty='margin'), r"uncertainty='margin' is unknown"),
+        (dict(scale_factor=1), r'scale_factor=1: give a number above 1'),
+        (dict(oversample_ratio=0.5), r'oversample_ratio=0.5'),
+        (dict(importance_sample_ratio=2), r'importance_sample_ratio=2'),
+        (dict(coarse_from='both'), r"coarse_from='both': give 'current' or"),
+        (dict(padding_mode='reflect'), r"padding_mode='reflect'"),
+        (dict(num_points=0), r'num_points=0'),
+        (dict(subdivision_num_points=-1), r'subdivision_num_points=-1'),
+        (dict(in_index=[0, 1]), r'in_channels=\[6\]: give as many entries as'),
+    ],
+)
+def test_a_wrong_argument_is_named_with_its_fix(change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make_head(**change)
+
+
+def test_wrong_channels_name_the_key_and_the_fix():
+    head = make_head()
+    with pytest.raises(InputError, match=r'in_channels=\[6\] but feature map 0 has 9 '
+                       r'channels: set in_channels=\[9\]'):  # fmt: skip
+        head.fine_features([torch.randn(1, 9, 4, 4)])
+    with pytest.raises(InputError, match=r'in_index=\[2\] but there are 1 feature'):
+        make_head(in_index=[2]).fine_features([torch.randn(1, 6, 4, 4)])
+
+
+def test_several_fine_maps_are_stacked():
+    head = make_head(in_index=[0, 1], in_channels=[6, 3])
+    fine = [torch.randn(1, 6, 16, 16), torch.randn(1, 3, 8, 8)]
+    with torch.no_grad():
+        assert head.render(fine, torch.randn(1, 4, 8, 8), (32, 32)).isfinite().all()
+
+
+def test_the_head_has_no_parameter_that_training_does_not_use():
+    head = make_head()
+    assert isinstance(head, PointRendHead)
+    _, samples = batch((32, 32), images=1, num_classes=4)
+    losses = head.loss([torch.randn(1, 6, 8, 8)], torch.randn(1, 4, 8, 8), samples)
+    losses['loss_ce'].backward()
+    assert all(p.grad is not None for p in head.parameters())
+
+
+def test_parameters_are_hidden_layers_then_predictor():
+    names = list(make_head().state_dict())
+    assert names == [
+        *(f'mlp.hidden.{i}.{kind}' for i in range(3) for kind in ('weight', 'bias')),
+        'mlp.predictor.weight',
+        'mlp.predictor.bias',
+    ]
+
+
+def test_the_mlp_reads_fine_features_before_the_coarse_prediction():
+    head = make_head(mlp=dict(type='PointMLP', hidden_channels=16, num_layers=1))
+    with torch.no_grad():
+        head.mlp.hidden[0].weight[:, :6] = 0
+    fine, coarse = torch.randn(1, 6, 5), torch.randn(1, 4, 5)
+    out = head.mlp(fine, coarse)
+    torch.testing.assert_close(head.mlp(fine + 1, coarse), out)
+    assert not head.mlp(fine, coarse + 1).allclose(out)
+
+
+def test_valid_region_of_an_unpadded_image_is_everything():
+    assert valid_region((0, 0, 0, 0), (4, 8), align_corners=False) == (0, 0, 1, 1)
