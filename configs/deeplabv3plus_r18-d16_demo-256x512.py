@@ -5,4 +5,4 @@ _base_ = [
     './_base_/default_runtime.py',
 ]
 randomness = dict(seed=0)
-model = dict(data_preprocessor=dict(size=(192, 384)))
+model = dict(data_preprocessor=dict(size=(128, 256)))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import mmseg_pointrend  # noqa: F401  isort: skip  (must come before mmseg)
 
+import os
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
+
+from mmseg_pointrend.street_scenes import write_dataset
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,3 +89,72 @@ def batch(
         )
         samples.append(sample)
     return torch.randn(images, 3, *size), samples
+
+
+TINY = """
+_base_ = {base!r}
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False,
+    dataset=dict(data_root={data!r}))
+val_dataloader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root={data!r}))
+test_dataloader = val_dataloader
+env_cfg = dict(dist_cfg=dict(backend='gloo'))
+train_cfg = dict(max_iters=4, val_interval=4)
+param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]
+default_hooks = dict(
+    logger=dict(interval=1), checkpoint=dict(interval=2, max_keep_ckpts=-1))
+model = dict(
+    data_preprocessor=dict(size=(64, 128)),
+    backbone=dict(stem_channels=8, base_channels=8),
+    decode_head=dict(in_channels=64, channels=8, c1_in_channels=8, c1_channels=4),
+    auxiliary_head=dict(in_channels=32, channels=8),
+    {point_head}
+)
+"""
+
+
+@pytest.fixture(scope='session')
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Street scenes of 72x136 pixels: 6 for training, 3 to validate, 1 to test."""
+    root = tmp_path_factory.mktemp('scenes')
+    write_dataset(root, num_train=6, num_val=3, num_test=1, size=(72, 136))
+    return root
+
+
+@pytest.fixture(scope='session')
+def tiny_config(tmp_path_factory: pytest.TempPathFactory, scenes: Path) -> Path:
+    """A config file that trains a tiny model on the scenes; ``plain.py`` beside it."""
+    folder = tmp_path_factory.mktemp('configs')
+    for name, prefix, point_head in (
+        ('tiny', 'pointrend_', 'point_head=dict(in_channels=[8])'),
+        ('plain', '', ''),
+    ):
+        base = ROOT / f'configs/{prefix}deeplabv3plus_r18-d16_demo-256x512.py'
+        text = TINY.format(base=str(base), data=str(scenes), point_head=point_head)
+        (folder / f'{name}.py').write_text(text)
+    return folder / 'tiny.py'
+
+
+def run_tool(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ``tools/`` in a process of its own, from the repository root."""
+    return subprocess.run(
+        [str(arg) for arg in args],
+        cwd=ROOT,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **env},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_config: Path) -> Path:
+    """Work folder of a tiny model trained for four iterations by ``tools/train.py``."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    result = run_tool(
+        sys.executable, 'tools/train.py', tiny_config, '--work-dir', work_dir
+    )
+    assert result.returncode == 0, result.stderr
+    (work_dir / 'stdout.txt').write_text(result.stdout)
+    return work_dir

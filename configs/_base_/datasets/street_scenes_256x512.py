@@ -1,11 +1,11 @@
 _base_ = './cityscapes_512x1024.py'
 data_root = 'work_dirs/demo/street_scenes'
-crop_size = (192, 384)
+crop_size = (128, 256)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(
-        type='RandomResize', scale=(512, 256), ratio_range=(0.8, 1.5), keep_ratio=True
+        type='RandomResize', scale=(512, 256), ratio_range=(0.75, 1.25), keep_ratio=True
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),

@@ -5,6 +5,7 @@ model = dict(
         type='PointRendHead',
         in_index=[0],
         in_channels=[32],
+        num_points=1024,
         mlp=dict(type='PointMLP', hidden_channels=64, num_layers=3),
     ),
 )

@@ -1,0 +1,222 @@
+"""The command line, each command as a user runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, run_tool
+from mmseg.datasets import CityscapesDataset
+
+CLASSES = CityscapesDataset.METAINFO['classes']
+
+
+def tool(name, *args, **env):
+    return run_tool(sys.executable, f'tools/{name}.py', *args, **env)
+
+
+def ok(result):
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout + result.stderr
+
+
+def miou(output):
+    return float(re.findall(r'mIoU: ([\d.]+)', output)[-1])
+
+
+def losses(work_dir):
+    """Logged losses by iteration."""
+    log = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return {line['step']: line['loss'] for line in lines if 'loss' in line}
+
+
+def test_training_logs_every_loss_and_writes_checkpoints(trained):
+    output = (trained / 'stdout.txt').read_text()
+    for name in ('decode.loss_ce', 'point.loss_ce', 'point.acc_point', 'aux.loss_ce'):
+        assert name in output
+    assert (trained / 'last_checkpoint').read_text().endswith('iter_4.pth')
+    assert sorted(losses(trained)) == [1, 2, 3, 4]
+
+
+@pytest.fixture(scope='module')
+def tested(trained, tiny_config):
+    return ok(tool('test', tiny_config, trained / 'iter_4.pth', '--work-dir', trained))
+
+
+def test_testing_prints_the_iou_of_each_class_and_the_mean(tested):
+    for name in CLASSES:
+        assert re.search(rf'\|\s+{name}\s+\|', tested)
+    assert 0 <= miou(tested) <= 100
+
+
+def test_the_plain_twin_evaluates_the_same_checkpoint(trained, tiny_config):
+    plain = tiny_config.with_name('plain.py')
+    output = ok(tool('test', plain, trained / 'iter_4.pth', '--work-dir', trained))
+    assert 0 <= miou(output) <= 100
+
+
+def test_resuming_continues_to_the_end(trained, tiny_config):
+    options = ('train_cfg.max_iters=6', 'train_cfg.val_interval=6')
+    output = ok(
+        tool(
+            'train',
+            tiny_config,
+            '--work-dir',
+            trained,
+            '--resume',
+            '--cfg-options',
+            *options,
+        )
+    )
+    assert 'resumed epoch: 0, iter: 4' in output
+    assert sorted(losses(trained)) == [5, 6]
+    assert (trained / 'iter_6.pth').is_file()
+
+
+def test_tta_pictures_and_label_maps(trained, tiny_config, tmp_path, scenes):
+    output = ok(
+        tool(
+            'test',
+            tiny_config,
+            trained / 'iter_4.pth',
+            '--work-dir',
+            tmp_path,
+            '--tta',
+            '--show-dir',
+            tmp_path / 'show',
+            '--out',
+            tmp_path / 'out',
+        )
+    )
+    assert 0 <= miou(output) <= 100
+    assert len(list((tmp_path / 'show').rglob('*.png'))) == 3
+    label_maps = list((tmp_path / 'out').glob('*.png'))
+    assert len(label_maps) == 3
+    labels = cv2.imread(str(label_maps[0]), cv2.IMREAD_UNCHANGED)
+    assert labels.shape == (72, 136)
+    assert labels.max() < 19
+
+
+def test_official_cityscapes_evaluation_and_the_test_server_format(
+    trained, tiny_config, tmp_path
+):
+    official = ROOT / 'configs/pointrend_deeplabv3plus_cityscapes_official-eval.py'
+    assert 'CityscapesMetric' in official.read_text()
+    metric = tmp_path / 'official.py'
+    metric.write_text(
+        f'_base_ = {str(tiny_config)!r}\n'
+        "test_evaluator = dict(_delete_=True, type='CityscapesMetric', "
+        f'output_dir={str(tmp_path / "png")!r}, keep_results=True)\n'
+    )
+    output = ok(
+        tool('test', metric, trained / 'iter_4.pth', '--work-dir', tmp_path / 'work')
+    )
+    assert 'averageScoreCategories' in output
+    server = tmp_path / 'server.py'
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    server.write_text(
+        f'_base_ = {str(metric)!r}\n'
+        f'test_dataloader = dict(dataset=dict(pipeline={pipeline}, data_prefix='
+        "dict(_delete_=True, img_path='leftImg8bit/test')))\n"
+        f'test_evaluator = dict(format_only=True, output_dir='
+        f'{str(tmp_path / "server")!r})\n'
+    )
+    ok(tool('test', server, trained / 'iter_4.pth', '--work-dir', tmp_path / 'work'))
+    (png,) = (tmp_path / 'server').glob('*.png')
+    ids = np.unique(cv2.imread(str(png), cv2.IMREAD_UNCHANGED))
+    train_label_ids = {7, 8, 11, 12, 13, 17, 19, *range(20, 29), 31, 32, 33}
+    assert set(ids.tolist()) <= train_label_ids
+
+
+def test_two_processes_train_and_their_metrics_equal_one_process(
+    trained, tiny_config, tested, tmp_path
+):
+    output = ok(run_tool('tools/dist_train.sh', tiny_config, 2, '--work-dir', tmp_path))
+    assert 'point.loss_ce' in output
+    assert (tmp_path / 'iter_4.pth').is_file()
+    both = ok(
+        run_tool(
+            'tools/dist_test.sh',
+            tiny_config,
+            trained / 'iter_4.pth',
+            2,
+            '--work-dir',
+            tmp_path,
+        )
+    )
+    table = re.compile(r'\|\s+([a-z ]+?)\s+\|\s+([\d.nan]+) \|\s+([\d.nan]+) \|')
+    assert table.findall(both)
+    assert table.findall(both) == table.findall(tested)
+    assert miou(both) == miou(tested)
+
+
+def test_amp_without_an_accelerator_is_one_sentence(tiny_config, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('there is an accelerator')
+    result = tool('train', tiny_config, '--amp', '--work-dir', tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1] == (
+        'error: --amp needs an accelerator and none is available: train without --amp.'
+    )
+    assert 'Traceback' not in result.stderr
+
+
+def test_errors_of_worker_processes_are_one_sentence(tiny_config, scenes, tmp_path):
+    images = tmp_path / 'leftImg8bit/train/street'
+    labels = tmp_path / 'gtFine/train/street'
+    images.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    name = 'street_000000_000019'
+    (images / f'{name}_leftImg8bit.png').write_bytes(b'no image')
+    (labels / f'{name}_gtFine_labelTrainIds.png').write_bytes(b'no label')
+    result = tool(
+        'train',
+        tiny_config,
+        '--work-dir',
+        tmp_path / 'work',
+        '--cfg-options',
+        f'train_dataloader.dataset.data_root={tmp_path}',
+        'train_dataloader.num_workers=1',
+    )
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f'error: cannot read {images}/{name}_leftImg8bit.png')
+
+
+def test_weights_that_cannot_be_downloaded_say_how_to_go_on(tiny_config, tmp_path):
+    result = tool(
+        'train',
+        tiny_config,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        'model.pretrained=http://127.0.0.1:9/resnet18.pth',
+    )
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith('error: cannot download http://127.0.0.1:9/resnet18.pth')
+    assert 'model.pretrained=None' in last
+
+
+@pytest.mark.parametrize(
+    ('name', 'args', 'sentence'),
+    [
+        ('train', ['nothing.py'], 'the config file nothing.py does not exist'),
+        ('test', ['{tiny}', 'nothing.pth'], 'checkpoint nothing.pth does not exist'),
+        ('test', ['{tiny}', 'README.md'], 'README.md is not a'),
+    ],
+)
+def test_wrong_paths_are_one_sentence(tiny_config, tmp_path, name, args, sentence):
+    args = [arg.format(tiny=tiny_config) for arg in args]
+    result = tool(name, *args, '--work-dir', tmp_path)
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stderr
+    assert sentence in result.stderr.strip().splitlines()[-1]
