@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.error import URLError
@@ -17,7 +18,11 @@ import numpy as np
 import torch
 from mmcv.utils import ext_loader
 from mmengine.logging import HistoryBuffer
-from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import (
+    CheckpointLoader,
+    load_from_http,
+    load_from_openmmlab,
+)
 from mmengine.utils import digit_version
 
 from mmseg_pointrend.errors import InputError
@@ -102,7 +107,7 @@ def allow_mmengine_checkpoints() -> None:
     )
 
 
-def load_local_checkpoint(filename: str, map_location: Any = None) -> dict[str, Any]:
+def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Read a checkpoint file without unpickling arbitrary objects.
 
     Args:
@@ -145,7 +150,8 @@ def explain_download_errors(
 ) -> Callable[..., dict[str, Any]]:
     """Wrap a checkpoint loader of MMEngine so that it says how to go on offline."""
 
-    def load_checkpoint(filename: str, map_location: Any = None) -> dict[str, Any]:
+    @wraps(loader)
+    def explain(filename: str, map_location: Any = None) -> dict[str, Any]:
         try:
             return loader(filename, map_location=map_location)
         except (URLError, ConnectionError, TimeoutError) as error:
@@ -155,19 +161,20 @@ def explain_download_errors(
                 'or start from random weights with model.pretrained=None.'
             ) from error
 
-    load_checkpoint.__name__ = loader.__name__
-    return load_checkpoint
+    return explain
 
 
 def use_safe_checkpoint_loaders() -> None:
     """Put the two loaders above in MMEngine's table of checkpoint schemes."""
-    schemes = CheckpointLoader._schemes
-    for prefix in ('http://', 'https://', 'open-mmlab://', 'openmmlab://'):
-        CheckpointLoader.register_scheme(
-            prefix, explain_download_errors(schemes[prefix]), force=True
-        )
-    load_local_checkpoint.__name__ = 'load_from_local'
-    CheckpointLoader.register_scheme('', load_local_checkpoint, force=True)
+    for prefixes, loader in (
+        (('http://', 'https://'), explain_download_errors(load_from_http)),
+        (
+            ('open-mmlab://', 'openmmlab://'),
+            explain_download_errors(load_from_openmmlab),
+        ),
+        (('',), load_from_local),
+    ):
+        CheckpointLoader.register_scheme(prefixes, loader, force=True)
 
 
 check_mmcv_version()
