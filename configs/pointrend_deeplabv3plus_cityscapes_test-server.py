@@ -1,19 +1,7 @@
-_base_ = './pointrend_deeplabv3plus_cityscapes.py'
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
-    dict(type='PackSegInputs'),
+_base_ = [
+    './_base_/models/pointrend_deeplabv3plus_r50-d16.py',
+    './_base_/datasets/cityscapes_test-server.py',
+    './_base_/schedules/schedule_80k.py',
+    './_base_/default_runtime.py',
 ]
-test_dataloader = dict(
-    dataset=dict(
-        data_prefix=dict(_delete_=True, img_path='leftImg8bit/test'),
-        pipeline=test_pipeline,
-    )
-)
-test_evaluator = dict(
-    _delete_=True,
-    type='CityscapesMetric',
-    output_dir='work_dirs/cityscapes_test_server',
-    format_only=True,
-    keep_results=True,
-)
+model = dict(data_preprocessor=dict(size=(512, 1024)))

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
-from collections.abc import Callable
-from functools import wraps
+import re
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.error import URLError
@@ -18,11 +21,8 @@ import numpy as np
 import torch
 from mmcv.utils import ext_loader
 from mmengine.logging import HistoryBuffer
-from mmengine.runner.checkpoint import (
-    CheckpointLoader,
-    load_from_http,
-    load_from_openmmlab,
-)
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as checkpoint_module
 from mmengine.utils import digit_version
 
 from mmseg_pointrend.errors import InputError
@@ -84,6 +84,22 @@ def history_buffer_method(owner: type, name: str) -> Callable[..., Any]:
     return getattr(HistoryBuffer, name)
 
 
+class CheckpointArray(np.ndarray):
+    """What a checkpoint's ``numpy.ndarray`` becomes.
+
+    Called with a buffer, the real class makes arrays of pointers that the file chose.
+    Numpy's own unpickling never calls it.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[misc]
+        raise pickle.UnpicklingError(
+            'the file calls numpy.ndarray, which no MMEngine checkpoint does'
+        )
+
+    def __reduce__(self) -> Any:
+        return self.view(np.ndarray).__reduce__()
+
+
 def allow_mmengine_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read MMEngine's own checkpoints.
 
@@ -99,7 +115,7 @@ def allow_mmengine_checkpoints() -> None:
             (numpy_core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
             numpy_core.multiarray._reconstruct,
             numpy_core.multiarray.scalar,
-            np.ndarray,
+            (CheckpointArray, 'numpy.ndarray'),
             np.dtype,
             *(type(np.dtype(code)) for code in ('f2', 'f4', 'f8', '?')),
             *(type(np.dtype(sign + size)) for sign in 'iu' for size in '1248'),
@@ -107,16 +123,82 @@ def allow_mmengine_checkpoints() -> None:
     )
 
 
-def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a checkpoint file without unpickling arbitrary objects.
+@contextmanager
+def one_sentence(filename: str) -> Iterator[None]:
+    """Turn what can go wrong while a checkpoint is read into an :class:`InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (URLError, ConnectionError, TimeoutError) as error:
+        raise InputError(
+            f'cannot download {filename} ({error}): put the file on this machine and '
+            'pass --cfg-options model.pretrained=FILE, '
+            'or start from random weights with model.pretrained=None.'
+        ) from error
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r'getattr|numpy\.ndarray|(?<=GLOBAL )\S+', str(error))
+        if wanted is None:
+            raise not_a_checkpoint(filename) from error
+        raise InputError(
+            f'{filename} is not safe to load, it asks for {wanted.group()}: '
+            'give a checkpoint of MMEngine or a plain state dict.'
+        ) from error
+    except (
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        struct.error,
+    ) as error:
+        raise not_a_checkpoint(filename) from error
+
+
+def not_a_checkpoint(filename: str) -> InputError:
+    """The sentence for a file that holds no weights."""
+    return InputError(
+        f'{filename} is not a checkpoint (truncated, or another kind of file): '
+        'give a .pth file that training wrote.'
+    )
+
+
+def safe_loader(
+    loader: Callable[..., Any],
+) -> Callable[..., dict[str, Any]]:
+    """Wrap a checkpoint loader of MMEngine so that errors are one sentence.
+
+    Args:
+        loader: from a file name or URL and ``map_location`` to the file's content.
+
+    Returns:
+        The same, which raises :class:`InputError` for a file that cannot be
+        downloaded, is no checkpoint, or holds objects that are neither tensors nor
+        what MMEngine stores.
+    """
+
+    @wraps(loader)
+    def load(filename: str, map_location: Any = None) -> dict[str, Any]:
+        with one_sentence(filename):
+            checkpoint = loader(filename, map_location=map_location)
+        if not isinstance(checkpoint, dict) or not checkpoint:
+            raise not_a_checkpoint(filename)
+        return checkpoint
+
+    return load
+
+
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Read a file without unpickling arbitrary objects, on every version of torch.
 
     Args:
         filename: path of a ``.pth`` file.
         map_location: as in :func:`torch.load`.
 
     Raises:
-        InputError: the file is missing, is no checkpoint, or holds objects that are
-            neither tensors nor what MMEngine stores.
+        InputError: the file does not exist.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
@@ -124,57 +206,21 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
             f'checkpoint {filename} does not exist: check the path '
             '(training writes iter_*.pth and last_checkpoint into its work_dir).'
         )
-    try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        detail = str(error).replace('Weights only load failed', '').strip(' .')
-        reason = detail.splitlines()[0] if detail else 'unreadable'
-        if 'getattr' in detail:
-            reason = 'it asks for getattr on an object of its choice'
-        elif 'GLOBAL' in detail:
-            start = detail.index('GLOBAL')
-            reason = f'it asks for {detail[start:].split()[1]}'
-        raise InputError(
-            f'{filename} is not a checkpoint that is safe to load ({reason}): '
-            'give a file written by MMEngine or a plain state dict.'
-        ) from error
-    except (EOFError, RuntimeError, ValueError, KeyError, OSError) as error:
-        raise InputError(
-            f'{filename} is not a readable checkpoint (truncated or another kind of '
-            f'file; {type(error).__name__}): give a .pth file written by torch.save.'
-        ) from error
-
-
-def explain_download_errors(
-    loader: Callable[..., dict[str, Any]],
-) -> Callable[..., dict[str, Any]]:
-    """Wrap a checkpoint loader of MMEngine so that it says how to go on offline."""
-
-    @wraps(loader)
-    def explain(filename: str, map_location: Any = None) -> dict[str, Any]:
-        try:
-            return loader(filename, map_location=map_location)
-        except (URLError, ConnectionError, TimeoutError) as error:
-            raise InputError(
-                f'cannot download {filename} ({error}): put the file on this machine '
-                'and pass --cfg-options model.pretrained=FILE, '
-                'or start from random weights with model.pretrained=None.'
-            ) from error
-
-    return explain
+    return torch.load(path, map_location=map_location, weights_only=True)
 
 
 def use_safe_checkpoint_loaders() -> None:
-    """Put the two loaders above in MMEngine's table of checkpoint schemes."""
+    """Make MMEngine read every checkpoint, local or downloaded, in the safe way.
+
+    MMEngine downloads with ``torch.hub``, which unpickles anything by default.
+    """
+    checkpoint_module.load_url = partial(checkpoint_module.load_url, weights_only=True)
     for prefixes, loader in (
-        (('http://', 'https://'), explain_download_errors(load_from_http)),
-        (
-            ('open-mmlab://', 'openmmlab://'),
-            explain_download_errors(load_from_openmmlab),
-        ),
+        (('http://', 'https://'), checkpoint_module.load_from_http),
+        (('open-mmlab://', 'openmmlab://'), checkpoint_module.load_from_openmmlab),
         (('',), load_from_local),
     ):
-        CheckpointLoader.register_scheme(prefixes, loader, force=True)
+        CheckpointLoader.register_scheme(prefixes, safe_loader(loader), force=True)
 
 
 check_mmcv_version()

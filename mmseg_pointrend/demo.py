@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
 from mmengine.runner import Runner
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 from torch import Tensor
 
 from mmseg_pointrend.launch import build_runner, load_config
@@ -85,7 +85,7 @@ def demo_config(
 def draw_comparison(runner: Runner, path: Path) -> None:
     """Draw the first validation scene: image, truth, predictions, points and a zoom.
 
-    The zoom shows where the two predictions differ most.
+    The zoom shows where the two predictions differ most along true boundaries.
 
     Args:
         runner: a runner whose model is a loaded :class:`PointRendEncoderDecoder`.
@@ -102,8 +102,10 @@ def draw_comparison(runner: Runner, path: Path) -> None:
     def paint(labels: Tensor) -> np.ndarray:
         return palette[labels.clamp(max=len(palette) - 1)]
 
-    differ = ((plain != rendered) & (truth != 255)).double().numpy()
-    density = uniform_filter(differ, ZOOM, mode='constant')
+    labels = truth.numpy()
+    boundary = maximum_filter(labels, 5) != minimum_filter(labels, 5)
+    differ = ((plain != rendered) & (truth != 255)).numpy() & boundary
+    density = uniform_filter(differ.astype(float), ZOOM, mode='constant')
     height, width = truth.shape
     row, column = np.unravel_index(density.argmax(), density.shape)
     top = int(np.clip(row - ZOOM[0] // 2, 0, height - ZOOM[0]))
@@ -118,27 +120,26 @@ def draw_comparison(runner: Runner, path: Path) -> None:
     panels = {
         'image': image,
         'truth': paint(truth),
+        f'the {int(chosen.sum())} points of the last step': points,
         'bilinear upsampling': paint(plain),
         'PointRend': paint(rendered),
-        f'{int(chosen.sum())} points of the last step': points,
         'pixels put right (green) and wrong (red)': changes,
     }
-    figure = plt.figure(figsize=(15, 13.4), layout='constrained')
-    grid = figure.add_gridspec(4, 12, height_ratios=(1, 1, 1, 1.2))
+    figure = plt.figure(figsize=(15, 8.6), layout='constrained')
+    grid = figure.add_gridspec(3, 12, height_ratios=(1, 1, 1.05))
     for i, (title, picture) in enumerate(panels.items()):
-        start = i % 2 * 6
-        axes = figure.add_subplot(grid[i // 2, start : start + 6])
+        axes = figure.add_subplot(grid[i // 3, i % 3 * 4 : i % 3 * 4 + 4])
         show(axes, picture, title)
         axes.add_patch(
             Rectangle(
                 (left - 0.5, top - 0.5), *ZOOM[::-1], fill=False, color='white', lw=1.5
             )
         )
-    for i, title in enumerate(list(panels)[:4]):
-        axes = figure.add_subplot(grid[3, i * 3 : i * 3 + 3])
+    for i, title in enumerate(('image', 'truth', 'bilinear upsampling', 'PointRend')):
+        axes = figure.add_subplot(grid[2, i * 3 : i * 3 + 3])
         show(axes, panels[title][window], f'{title}, zoom')
     temporary = path.with_suffix('.tmp.png')
-    figure.savefig(temporary, dpi=75)
+    figure.savefig(temporary, dpi=100)
     plt.close(figure)
     os.replace(temporary, path)
 
@@ -163,7 +164,7 @@ def predict_both(
     plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)[0]
     *_, (logits, indices) = model.point_head.subdivide(feats, coarse, size)
     chosen = torch.zeros(size, dtype=torch.bool)
-    chosen.view(-1)[indices[0]] = True
+    chosen.view(-1)[indices[0].cpu()] = True
     return plain.cpu(), logits.argmax(dim=1)[0].cpu(), chosen
 
 

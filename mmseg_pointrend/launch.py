@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed
 from mmengine.config import Config
-from mmengine.device import is_cuda_available, is_npu_available
+from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -38,13 +37,15 @@ def load_config(
         raise InputError(f'the config file {path} does not exist: check the path.')
     try:
         cfg = Config.fromfile(path)
-    except (KeyError, OSError, SyntaxError) as error:
-        reason = ' '.join(str(error).split())
-        raise InputError(f'{path} is not a valid config: {reason}.') from error
+    except Exception as error:
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        raise InputError(
+            f'{path} is not a valid config ({reason}): mend it.'
+        ) from error
     if options:
         cfg.merge_from_dict(options)
     cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir', f'work_dirs/{Path(path).stem}')
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
 
 
@@ -55,11 +56,11 @@ def use_amp(cfg: Config) -> None:
         InputError: there is no accelerator, or the config has an optimizer wrapper
             that mixed precision cannot replace.
     """
-    if not (is_cuda_available() or is_npu_available()):
+    if get_device() == 'cpu':
         raise InputError(
             '--amp needs an accelerator and none is available: train without --amp.'
         )
-    kind = cfg.optim_wrapper.type
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise InputError(
             f"--amp needs optim_wrapper.type='OptimWrapper' but it is '{kind}': "
@@ -72,6 +73,9 @@ def use_amp(cfg: Config) -> None:
 def use_tta(cfg: Config) -> None:
     """Test with the config's ``tta_pipeline`` and ``tta_model`` (``--tta``).
 
+    ``SegTTAModel``, MMSegmentation's default, needs logits that our segmentor leaves
+    out unless ``PointRendTTAModel`` asks for them, so that one takes its place.
+
     Raises:
         InputError: the config lacks one of them.
     """
@@ -79,6 +83,8 @@ def use_tta(cfg: Config) -> None:
         if key not in cfg:
             raise InputError(f'--tta needs {key} in the config: add it.')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    if cfg.tta_model.type == 'SegTTAModel':
+        cfg.tta_model.type = 'PointRendTTAModel'
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 
@@ -97,7 +103,7 @@ def draw_predictions(
     Raises:
         InputError: the config has no visualization hook.
     """
-    if 'visualization' not in cfg.default_hooks:
+    if 'visualization' not in cfg.get('default_hooks', {}):
         raise InputError(
             '--show-dir and --show need default_hooks.visualization: '
             "add visualization=dict(type='SegVisualizationHook')."
@@ -122,7 +128,7 @@ def build_runner(cfg: Config) -> Runner:
     With a launcher but no GPU, the processes talk through gloo: MMEngine's own
     set-up asks for CUDA.
     """
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         torch.distributed.init_process_group('gloo')
         cfg.setdefault(
             'model_wrapper_cfg',

@@ -18,6 +18,7 @@ from torch import Tensor
 from mmseg_pointrend.uncertainty import Uncertainty
 
 Size = tuple[int, int]
+Region = tuple[float, float, float, float]
 
 
 def map_size(maps: Tensor) -> Size:
@@ -72,11 +73,16 @@ def pixel_centers(indices: Tensor, size: Size, *, align_corners: bool) -> Tensor
         (N, P, 2), float32, (x, y) in [0, 1].
     """
     height, width = size
-    xy = torch.stack((indices % width, indices // width), dim=-1).float()
-    counts = xy.new_tensor([width, height])
+    x = axis_centers(indices % width, width, align_corners)
+    y = axis_centers(indices // width, height, align_corners)
+    return torch.stack((x, y), dim=-1)
+
+
+def axis_centers(pixels: Tensor, count: int, align_corners: bool) -> Tensor:
+    """Coordinates in [0, 1] of pixels 0 to ``count`` - 1 of an axis, float32."""
     if align_corners:
-        return xy / (counts - 1).clamp(min=1)
-    return (xy + 0.5) / counts
+        return pixels.float() / max(count - 1, 1)
+    return (pixels.float() + 0.5) / count
 
 
 def default_num_points(size: Size) -> int:
@@ -94,7 +100,7 @@ def sample_training_points(
     importance_sample_ratio: float,
     padding_mode: str = 'border',
     align_corners: bool = False,
-    regions: Tensor | None = None,
+    regions: Sequence[Region] | None = None,
 ) -> Tensor:
     """Choose points for training, biased towards the hard ones.
 
@@ -111,7 +117,7 @@ def sample_training_points(
         importance_sample_ratio: beta of the paper, in [0, 1].
         padding_mode: as in :func:`point_sample`.
         align_corners: as in :func:`point_sample`.
-        regions: the part of each image that is not padding, (N, 4), from
+        regions: the part of each image that is not padding, from
             :func:`valid_region`; None takes points anywhere.
 
     Returns:
@@ -123,7 +129,8 @@ def sample_training_points(
         points = torch.rand(batch, count, 2, device=logits.device)
         if regions is None:
             return points
-        low, high = regions.clamp(0, 1).unsqueeze(1).split(2, dim=2)
+        edges = torch.tensor(regions, dtype=points.dtype, device=points.device)
+        low, high = edges.clamp(0, 1).unsqueeze(1).split(2, dim=2)
         return low + points * (high - low)
 
     num_hard = int(importance_sample_ratio * num_points)
@@ -156,9 +163,7 @@ def subdivision_sizes(start: Size, target: Size, scale_factor: float) -> list[Si
     return sizes
 
 
-def valid_region(
-    padding: Sequence[int], size: Size, *, align_corners: bool
-) -> tuple[float, float, float, float]:
+def valid_region(padding: Sequence[int], size: Size, *, align_corners: bool) -> Region:
     """The edges of what is not padding, in point coordinates.
 
     Args:
@@ -184,21 +189,31 @@ def valid_region(
     )
 
 
-def valid_pixels(size: Size, regions: Tensor, *, align_corners: bool) -> Tensor:
+def valid_pixels(
+    size: Size,
+    regions: Sequence[Region],
+    *,
+    align_corners: bool,
+    device: torch.device | None = None,
+) -> tuple[Tensor, int]:
     """Which pixels of a map have their centre inside each image's region.
 
     Args:
         size: (H, W) of the map.
-        regions: (N, 4), from :func:`valid_region`.
+        regions: one of each image, from :func:`valid_region`.
         align_corners: the convention of point coordinates.
+        device: where to put the mask.
 
     Returns:
-        (N, H, W), bool.
+        The mask (N, H, W), bool, and the most valid pixels that an image has.
     """
-    indices = torch.arange(size[0] * size[1], device=regions.device).unsqueeze(0)
-    points = pixel_centers(indices, size, align_corners=align_corners)
-    low, high = regions.unsqueeze(1).split(2, dim=2)
-    return ((points > low) & (points < high)).all(dim=2).unflatten(1, size)
+    y = axis_centers(torch.arange(size[0]), size[0], align_corners)
+    x = axis_centers(torch.arange(size[1]), size[1], align_corners)
+    rows = torch.stack([(top < y) & (y < bottom) for _, top, _, bottom in regions])
+    columns = torch.stack([(left < x) & (x < right) for left, _, right, _ in regions])
+    most = int((rows.sum(dim=1) * columns.sum(dim=1)).max())
+    mask = rows.to(device).unsqueeze(2) & columns.to(device).unsqueeze(1)
+    return mask, most
 
 
 def hardest_pixels(
@@ -208,20 +223,20 @@ def hardest_pixels(
 
     Args:
         uncertainty: (N, H, W), the larger the harder.
-        num_points: how many to take at most.
+        num_points: how many to take; at most the valid pixels of the image that has
+            most of them.
         valid: (N, H, W), bool; other pixels are never taken. An image with fewer
-            valid pixels than another repeats its hardest one. Every image needs one
-            valid pixel at least.
+            valid pixels than ``num_points`` repeats its hardest one. Every image needs
+            one valid pixel at least.
 
     Returns:
-        (N, P), row * W + column, P = min(num_points, most valid pixels of an image).
+        (N, num_points), row * W + column.
     """
     flat = uncertainty.flatten(1)
     if valid is None:
-        return flat.topk(min(num_points, flat.shape[1]), dim=1, sorted=False).indices
+        return flat.topk(num_points, dim=1, sorted=False).indices
     mask = valid.flatten(1)
-    count = min(num_points, int(mask.sum(dim=1).max()))
-    indices = flat.masked_fill(~mask, -torch.inf).topk(count, dim=1).indices
+    indices = flat.masked_fill(~mask, -torch.inf).topk(num_points, dim=1).indices
     return torch.where(mask.gather(1, indices), indices, indices[:, :1])
 
 

@@ -5,12 +5,13 @@ Shapes: N images, K channels of logits, P points an image; sizes are (height, wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_pointrend.points import (
+    Region,
     Size,
     hardest_pixels,
     map_size,
@@ -30,7 +31,7 @@ def subdivide(
     num_points: int,
     scale_factor: float,
     align_corners: bool,
-    regions: Tensor | None = None,
+    regions: Sequence[Region] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Sharpen a map of logits while upsampling it.
 
@@ -46,7 +47,7 @@ def subdivide(
         num_points: pixels an image that each step classifies again.
         scale_factor: growth of a step, above 1; 2 in the paper.
         align_corners: the convention of upsampling.
-        regions: the part of each image that is not padding, (N, 4), from
+        regions: the part of each image that is not padding, from
             :func:`~mmseg_pointrend.points.valid_region`; padding gets no points.
 
     Yields:
@@ -57,12 +58,12 @@ def subdivide(
         logits = F.interpolate(
             logits, step, mode='bilinear', align_corners=align_corners
         )
-        valid = (
-            None
-            if regions is None
-            else valid_pixels(step, regions, align_corners=align_corners)
-        )
-        hardest = hardest_pixels(uncertainty(logits), num_points, valid)
+        valid, most = None, step[0] * step[1]
+        if regions is not None:
+            valid, most = valid_pixels(
+                step, regions, align_corners=align_corners, device=logits.device
+            )
+        hardest = hardest_pixels(uncertainty(logits), min(num_points, most), valid)
         if hardest.shape[1] > 0:
             logits = write_points(logits, hardest, classify(logits, hardest))
         yield logits, hardest

@@ -106,10 +106,10 @@ def get_uncertainty(
     Raises:
         InputError: ``name`` is not registered.
     """
-    function = UNCERTAINTIES.get(name)
+    function = UNCERTAINTIES.get(name) if isinstance(name, str) else None
     if function is None:
         raise InputError(
-            f"point_head.uncertainty='{name}' is unknown: use one of "
+            f'point_head.uncertainty={name!r} is unknown: use one of '
             f'{", ".join(sorted(UNCERTAINTIES.module_dict))}, or register your own '
             'in mmseg_pointrend.uncertainty.UNCERTAINTIES.'
         )

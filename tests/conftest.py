@@ -55,7 +55,9 @@ def tiny_model_config(
     )
     model.decode_head.update(in_channels=64, c1_in_channels=8, c1_channels=4, **heads)
     model.auxiliary_head.update(in_channels=32, **heads)
-    model.point_head.update(in_channels=[8], subdivision_num_points=128, **point_head)
+    model.point_head.update(
+        {'in_channels': [8], 'subdivision_num_points': 128, **point_head}
+    )
     model.point_head.mlp.update(hidden_channels=16)
     return model
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections import OrderedDict
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
 import torch
+from conftest import run_tool
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
 from mmseg_pointrend.compat import (
     MissingOps,
     check_mmcv_version,
-    explain_download_errors,
+    safe_loader,
 )
 from mmseg_pointrend.errors import InputError
 
@@ -66,7 +69,7 @@ def test_a_plain_payload_is_refused_and_does_not_run(tmp_path):
     path, proof = tmp_path / 'evil.pth', tmp_path / 'proof'
     payload = Call(exec, f'open({str(proof)!r}, "w").close()')
     torch.save(dict(state_dict={}, extra=payload), path)
-    with pytest.raises(InputError, match=r'evil.pth is not a checkpoint that is safe'):
+    with pytest.raises(InputError, match=r'evil.pth is not safe .* asks for exec'):
         load(path)
     assert not proof.exists()
 
@@ -77,7 +80,7 @@ def test_a_plain_payload_is_refused_and_does_not_run(tmp_path):
 def test_getattr_on_a_history_buffer_gives_nothing_but_its_statistics(tmp_path, name):
     path = tmp_path / 'evil.pth'
     torch.save(dict(extra=Call(getattr, HistoryBuffer, name)), path)
-    with pytest.raises(InputError, match=r'safe to load \(it asks for getattr'):
+    with pytest.raises(InputError, match=r'not safe to load, it asks for getattr'):
         load(path)
 
 
@@ -91,27 +94,77 @@ def test_getattr_cannot_climb_from_a_method_to_its_globals(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize(
-    ('content', 'sentence'),
-    [
-        (b'no checkpoint at all', 'evil.pth is not a'),
-        (b'', 'evil.pth is not a'),
-        (b'PK\x03\x04 a zip that is cut off', 'evil.pth is not a'),
-    ],
-)
-def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content, sentence):
+def test_an_array_over_memory_that_the_file_chose_is_refused(tmp_path):
     path = tmp_path / 'evil.pth'
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=sentence) as caught:
+    array = Call(np.ndarray, (1,), 'O', b'A' * 8)
+    torch.save(dict(extra=Call(HistoryBuffer, array, array)), path)
+    with pytest.raises(InputError, match=r'it asks for numpy.ndarray'):
+        load(path)
+
+
+def test_a_checkpoint_saved_again_is_an_ordinary_one(tmp_path):
+    path = tmp_path / 'iter_7.pth'
+    real_checkpoint(path)
+    torch.save(load(path), path)
+    assert b'CheckpointArray' not in path.read_bytes()
+    history = load(path)['message_hub']['log_scalars']['train/loss']
+    history.update(1.5)
+    assert history.current() == 1.5
+
+
+@pytest.mark.parametrize('first', [*'abcdefghijklmnopqrstuvwxyzR}].(', '\x80', ''])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path, first):
+    path = tmp_path / 'text.pth'
+    path.write_bytes(first.encode('latin1') + b' no checkpoint at all')
+    with pytest.raises(InputError, match=r'text.pth is not ') as caught:
         load(path)
     assert '\n' not in str(caught.value)
+    assert 'weights_only' not in str(caught.value)
+
+
+@pytest.mark.parametrize('content', [{}, [1, 2], torch.ones(3), None])
+def test_a_file_without_weights_is_named(tmp_path, content):
+    path = tmp_path / 'other.pth'
+    torch.save(content, path)
+    with pytest.raises(InputError, match=r'other.pth is not a checkpoint'):
+        load(path)
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A folder and the address under which it is served; downloads go elsewhere."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    folder = tmp_path / 'served'
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_downloaded_checkpoints_are_read_as_safely_as_local_ones(served, tmp_path):
+    folder, url = served
+    proof = tmp_path / 'proof'
+    payload = Call(exec, f'open({str(proof)!r}, "w").close()')
+    torch.save(dict(state_dict={}, extra=payload), folder / 'evil.pth')
+    real_checkpoint(folder / 'good.pth')
+    (folder / 'page.pth').write_text('<html>log in first</html>')
+    with pytest.raises(InputError, match=r'evil.pth is not safe to load'):
+        load(f'{url}/evil.pth')
+    assert not proof.exists()
+    assert load(f'{url}/good.pth')['meta']['iter'] == 7
+    with pytest.raises(InputError, match=r'page.pth is not a checkpoint'):
+        load(f'{url}/page.pth')
+    with pytest.raises(InputError, match=r'cannot download .*gone.pth'):
+        load(f'{url}/gone.pth')
 
 
 def test_a_truncated_checkpoint_is_named(tmp_path):
     path = tmp_path / 'iter_7.pth'
     real_checkpoint(path)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match=r'iter_7.pth is not a readable checkpoint'):
+    with pytest.raises(InputError, match=r'iter_7.pth is not a checkpoint'):
         load(path)
 
 
@@ -125,7 +178,7 @@ def test_a_failed_download_says_how_to_go_on_offline():
         raise ConnectionError('no route to host')
 
     with pytest.raises(InputError, match=r'model.pretrained=FILE') as caught:
-        explain_download_errors(offline)('open-mmlab://resnet50_v1c')
+        safe_loader(offline)('open-mmlab://resnet50_v1c')
     assert 'open-mmlab://resnet50_v1c' in str(caught.value)
     assert 'model.pretrained=None' in str(caught.value)
 
@@ -137,15 +190,13 @@ def test_an_unsupported_mmcv_is_named_with_its_fix(version):
     check_mmcv_version('2.1.0')
 
 
-def test_an_unsupported_mmcv_ends_a_tool_with_one_sentence(tmp_path):
+def test_an_unsupported_mmcv_ends_a_tool_with_one_sentence():
     code = (
-        'import sys, mmcv; mmcv.__version__ = "2.2.0"; '
-        'sys.argv = ["train.py", "x.py"]; import runpy; '
+        'import sys, mmcv, runpy; mmcv.__version__ = "2.2.0"; '
+        'sys.argv = ["train.py", "x.py"]; '
         'runpy.run_path("tools/train.py", run_name="__main__")'
     )
-    result = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True
-    )
+    result = run_tool(sys.executable, '-c', code)
     assert result.returncode == 1
     assert result.stderr.strip().startswith('error: mmcv 2.2.0 does not work')
     assert 'Traceback' not in result.stderr

@@ -101,6 +101,26 @@ def test_unreadable_files_are_named(root, name, content):
         camvid(root)[0]
 
 
+@pytest.fixture
+def tta():
+    branches = [[dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]]
+    return [
+        dict(type='LoadImageFromFile'),
+        dict(type='TestTimeAug', transforms=branches),
+    ]
+
+
+def test_labels_are_checked_inside_test_time_augmentation(root, tta):
+    cv2.imwrite(str(root / 'ann/a.png'), np.full((8, 12), 44, np.uint8))
+    dataset = camvid(root, pipeline=tta, test_mode=True)
+    assert len(dataset[1]['inputs']) == 1
+    with pytest.raises(InputError, match=r'ann/a.png holds the label ids \[44\]'):
+        dataset[0]
+    (root / 'ann/b.png').unlink()
+    with pytest.raises(InputError, match=r'1 of 3 images have no label'):
+        camvid(root, pipeline=tta)
+
+
 def test_cityscapes_labels_pass_the_checks(scenes):
     dataset = DATASETS.build(
         dict(

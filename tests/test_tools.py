@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, run_tool
+from mmengine.config import Config
 from mmseg.datasets import CityscapesDataset
 
 CLASSES = CityscapesDataset.METAINFO['classes']
@@ -61,22 +63,20 @@ def test_the_plain_twin_evaluates_the_same_checkpoint(trained, tiny_config):
     assert 0 <= miou(output) <= 100
 
 
-def test_resuming_continues_to_the_end(trained, tiny_config):
+def test_resuming_continues_to_the_end(trained, tiny_config, tmp_path):
+    work_dir = tmp_path / 'work'
+    shutil.copytree(trained, work_dir)
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_4.pth'))
     options = ('train_cfg.max_iters=6', 'train_cfg.val_interval=6')
     output = ok(
         tool(
-            'train',
-            tiny_config,
-            '--work-dir',
-            trained,
-            '--resume',
-            '--cfg-options',
-            *options,
+            *('train', tiny_config, '--work-dir', work_dir, '--resume'),
+            *('--cfg-options', *options),
         )
     )
     assert 'resumed epoch: 0, iter: 4' in output
-    assert sorted(losses(trained)) == [5, 6]
-    assert (trained / 'iter_6.pth').is_file()
+    assert sorted(losses(work_dir)) == [5, 6]
+    assert (work_dir / 'iter_6.pth').is_file()
 
 
 def test_tta_pictures_and_label_maps(trained, tiny_config, tmp_path, scenes):
@@ -103,35 +103,59 @@ def test_tta_pictures_and_label_maps(trained, tiny_config, tmp_path, scenes):
     assert labels.max() < 19
 
 
-def test_official_cityscapes_evaluation_and_the_test_server_format(
-    trained, tiny_config, tmp_path
-):
-    official = ROOT / 'configs/pointrend_deeplabv3plus_cityscapes_official-eval.py'
-    assert 'CityscapesMetric' in official.read_text()
-    metric = tmp_path / 'official.py'
-    metric.write_text(
-        f'_base_ = {str(tiny_config)!r}\n'
-        "test_evaluator = dict(_delete_=True, type='CityscapesMetric', "
-        f'output_dir={str(tmp_path / "png")!r}, keep_results=True)\n'
+def tiny_version(config, tiny_config, scenes, folder):
+    """A config file of the project with the tiny model and the scenes put in."""
+    path = folder / config
+    tiny = Config.fromfile(tiny_config)
+    path.write_text(
+        f'_base_ = {str(ROOT / "configs" / config)!r}\n'
+        f'model = dict(_delete_=True, **{tiny.model.to_dict()})\n'
+        f'test_dataloader = dict(dataset=dict(data_root={str(scenes)!r}),\n'
+        '    num_workers=0, persistent_workers=False)\n'
+        f'test_evaluator = dict(output_dir={str(folder / "png")!r})\n'
     )
+    return path
+
+
+@pytest.mark.parametrize('options', [[], ['--tta']])
+def test_the_test_server_format(trained, tiny_config, scenes, tmp_path, options):
+    name = 'pointrend_deeplabv3plus_cityscapes_test-server.py'
+    config = tiny_version(name, tiny_config, scenes, tmp_path)
+    if options:
+        with config.open('a') as file:
+            file.write(
+                "tta_pipeline = [dict(type='LoadImageFromFile'), "
+                "dict(type='TestTimeAug', transforms=[["
+                "dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)],"
+                "[dict(type='PackSegInputs')]])]\n"
+            )
+    checkpoint = trained / 'iter_4.pth'
+    ok(
+        tool(
+            *('test', config, checkpoint, '--work-dir', tmp_path / 'work', *options),
+            *('--cfg-options', 'test_pipeline.1.scale=(136,72)'),
+            'test_dataloader.dataset.pipeline.1.scale=(136,72)',
+        )
+    )
+    (png,) = (tmp_path / 'png').glob('*.png')
+    label = cv2.imread(str(png), cv2.IMREAD_UNCHANGED)
+    assert label.shape == (72, 136)
+    train_label_ids = {7, 8, 11, 12, 13, 17, 19, *range(20, 29), 31, 32, 33}
+    assert set(np.unique(label).tolist()) <= train_label_ids
+
+
+def test_official_cityscapes_evaluation(trained, tiny_config, scenes, tmp_path):
+    name = 'pointrend_deeplabv3plus_cityscapes_official-eval.py'
+    config = tiny_version(name, tiny_config, scenes, tmp_path)
     output = ok(
-        tool('test', metric, trained / 'iter_4.pth', '--work-dir', tmp_path / 'work')
+        tool(
+            *('test', config, trained / 'iter_4.pth', '--work-dir', tmp_path / 'work'),
+            *('--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(136,72)'),
+        )
     )
     assert 'averageScoreCategories' in output
-    server = tmp_path / 'server.py'
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
-    server.write_text(
-        f'_base_ = {str(metric)!r}\n'
-        f'test_dataloader = dict(dataset=dict(pipeline={pipeline}, data_prefix='
-        "dict(_delete_=True, img_path='leftImg8bit/test')))\n"
-        f'test_evaluator = dict(format_only=True, output_dir='
-        f'{str(tmp_path / "server")!r})\n'
-    )
-    ok(tool('test', server, trained / 'iter_4.pth', '--work-dir', tmp_path / 'work'))
-    (png,) = (tmp_path / 'server').glob('*.png')
-    ids = np.unique(cv2.imread(str(png), cv2.IMREAD_UNCHANGED))
-    train_label_ids = {7, 8, 11, 12, 13, 17, 19, *range(20, 29), 31, 32, 33}
-    assert set(ids.tolist()) <= train_label_ids
+    assert 'averageScoreInstCategories' in output
+    assert len(list((tmp_path / 'png').glob('*.png'))) == 3
 
 
 def test_two_processes_train_and_their_metrics_equal_one_process(

@@ -51,7 +51,8 @@ def main() -> None:
     )
     if args.amp:
         use_amp(cfg)
-    cfg.resume = args.resume or cfg.resume
+    if args.resume:
+        cfg.resume = True
     build_runner(cfg).train()
 
 

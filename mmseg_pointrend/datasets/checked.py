@@ -39,7 +39,7 @@ class CheckedFiles(BaseSegDataset):
                 f'no *{self.img_suffix} in {self.data_prefix["img_path"]}: check '
                 'data_prefix.img_path and img_suffix of the dataset.'
             )
-        if any(isinstance(step, LoadAnnotations) for step in self.pipeline.transforms):
+        if any(map(find_label_loader, self.pipeline.transforms)):
             wanted = [sample['seg_map_path'] for sample in samples]
             missing = [path for path in wanted if not Path(path).is_file()]
             if missing:
@@ -60,13 +60,16 @@ class CheckedFiles(BaseSegDataset):
         """
         results = self.get_data_info(idx)
         for step in self.pipeline.transforms:
-            if isinstance(step, LoadAnnotations):
-                results = load_file(step, results, 'seg_map_path')
-                self.check_label(results)
-            elif isinstance(step, LoadImageFromFile):
+            loader = find_label_loader(step)
+            if isinstance(step, LoadImageFromFile):
                 results = load_file(step, results, 'img_path')
-            else:
+            elif loader is None:
                 results = step(results)
+            else:
+                labelled = {**results, 'seg_fields': []}
+                labelled = load_file(loader, labelled, 'seg_map_path')
+                self.check_label(labelled)
+                results = labelled if loader is step else step(results)
             if results is None:
                 return None
         return results
@@ -90,6 +93,17 @@ class CheckedFiles(BaseSegDataset):
                 f'are 0 to {num_classes - 1} and {self.ignore_index} is ignored: '
                 'convert the labels or set metainfo.classes.'
             )
+
+
+def find_label_loader(step: Any) -> LoadAnnotations | None:
+    """A transform itself, or the one inside ``TestTimeAug``, if it loads labels."""
+    if isinstance(step, LoadAnnotations):
+        return step
+    for branch in getattr(step, 'subroutines', []):
+        for inner in branch.transforms:
+            if isinstance(inner, LoadAnnotations):
+                return inner
+    return None
 
 
 def load_file(step: Any, results: dict[str, Any], key: str) -> dict[str, Any]:

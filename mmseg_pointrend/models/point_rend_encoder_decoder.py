@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
+from mmengine.model import ModuleList
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
@@ -15,6 +16,7 @@ from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models.checks import check_channels
 from mmseg_pointrend.models.point_rend_head import PointRendHead, padding_of
 from mmseg_pointrend.points import map_size
 
@@ -64,16 +66,14 @@ class PointRendEncoderDecoder(EncoderDecoder):
             test_cfg=ConfigDict({'mode': 'whole', **(test_cfg or {})}),
             **kwargs,
         )
-        host = self.decode_heads[-1]
-        point_head = dict(point_head)
-        for key in INHERITED:
-            value = getattr(host, key)
-            if point_head.setdefault(key, value) != value:
-                raise InputError(
-                    f'point_head.{key}={point_head[key]} but decode_head.{key}={value}:'
-                    f' remove {key} from point_head, it follows the decode head.'
-                )
-        self.point_head: PointRendHead = MODELS.build(point_head)
+        if self.test_cfg.mode == 'slide' and not {'crop_size', 'stride'} <= set(
+            self.test_cfg
+        ):
+            raise InputError(
+                "test_cfg.mode='slide' needs the size of the windows and their "
+                'distance: add crop_size=(512, 1024), stride=(384, 768).'
+            )
+        self.point_head = self._build_point_head(point_head)
 
     @property
     def decode_heads(self) -> Sequence[BaseDecodeHead]:
@@ -86,7 +86,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
         if isinstance(decode_head, dict):
             super()._init_decode_head(decode_head)
         else:
-            self.decode_head = nn.ModuleList(MODELS.build(cfg) for cfg in decode_head)
+            # MMEngine's list, unlike torch's, passes init_weights on.
+            self.decode_head = ModuleList(MODELS.build(cfg) for cfg in decode_head)
             last = self.decode_head[-1]
             self.align_corners = last.align_corners
             self.num_classes = last.num_classes
@@ -100,6 +101,44 @@ class PointRendEncoderDecoder(EncoderDecoder):
                     'point head: use a decode head that returns one map of logits, '
                     'such as DepthwiseSeparableASPPHead.'
                 )
+
+    def _init_auxiliary_head(self, auxiliary_head: dict | list[dict] | None) -> None:
+        if auxiliary_head is None:
+            return
+        several = isinstance(auxiliary_head, list)
+        heads = ModuleList(
+            MODELS.build(cfg)
+            for cfg in (auxiliary_head if several else [auxiliary_head])
+        )
+        for head in heads:
+            if head.num_classes != self.num_classes:
+                raise InputError(
+                    f'auxiliary_head.num_classes={head.num_classes} but '
+                    f'decode_head.num_classes={self.num_classes}: set both to the '
+                    'number of classes of the data set.'
+                )
+        self.auxiliary_head = heads if several else heads[0]
+
+    def _build_point_head(self, cfg: dict) -> PointRendHead:
+        if not isinstance(cfg, dict):
+            raise InputError(
+                f"point_head={cfg}: give a dict with type='PointRendHead', or use "
+                "model.type='EncoderDecoder' without it."
+            )
+        host, cfg = self.decode_heads[-1], dict(cfg)
+        for key in INHERITED:
+            value = getattr(host, key)
+            if cfg.setdefault(key, value) != value:
+                raise InputError(
+                    f'point_head.{key}={cfg[key]} but decode_head.{key}={value}: '
+                    f'remove {key} from point_head, it follows the decode head.'
+                )
+        head = MODELS.build(cfg)
+        if not isinstance(head, PointRendHead):
+            raise InputError(
+                f"point_head.type='{type(head).__name__}': give 'PointRendHead'."
+            )
+        return head
 
     def coarse_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """Run every decode head once.
@@ -115,6 +154,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         """
         outputs: list[Tensor] = []
         for head in self.decode_heads:
+            check_channels('decode_head', head, feats)
             logits = head(feats, *outputs[-1:])
             if not isinstance(logits, Tensor):
                 raise InputError(
@@ -162,7 +202,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         """
         feats = self.extract_feat(inputs)
         size = map_size(inputs)
-        regions = self.point_head.valid_regions(paddings, size, inputs.device)
+        regions = self.point_head.valid_regions(paddings, size)
         return self.point_head.render(
             feats, self.coarse_logits(feats)[-1], size, regions
         )

@@ -12,8 +12,10 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models.checks import check_channels
 from mmseg_pointrend.models.point_loss import point_losses
 from mmseg_pointrend.points import (
+    Region,
     Size,
     default_num_points,
     map_size,
@@ -90,15 +92,16 @@ class PointRendHead(BaseCascadeDecodeHead):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         for fine, given, wanted in (
-            (len(in_index) == len(in_channels), f'{in_channels=}',
-             f'as many entries as {in_index=}'),
-            (num_points is None or num_points > 0, f'{num_points=}',
-             'None or a positive number'),
+            (not isinstance(in_index, int), f'{in_index=}', f'a list, [{in_index}]'),
+            (not isinstance(in_channels, int), f'{in_channels=}',
+             f'a list, [{in_channels}]'),
+            (num_points is None or (isinstance(num_points, int) and num_points > 0),
+             f'{num_points=}', 'None or a positive integer'),
             (oversample_ratio >= 1, f'{oversample_ratio=}', 'a number of at least 1'),
             (0 <= importance_sample_ratio <= 1, f'{importance_sample_ratio=}',
              'a number in [0, 1]'),
-            (subdivision_num_points >= 0, f'{subdivision_num_points=}',
-             'a number of at least 0'),
+            (isinstance(subdivision_num_points, int) and subdivision_num_points >= 0,
+             f'{subdivision_num_points=}', 'an integer of at least 0'),
             (scale_factor > 1, f'{scale_factor=}', 'a number above 1'),
             (coarse_from in ('current', 'initial'), f'{coarse_from=}',
              "'current' or 'initial'"),
@@ -107,6 +110,10 @@ class PointRendHead(BaseCascadeDecodeHead):
         ):  # fmt: skip
             if not fine:
                 raise InputError(f'point_head.{given}: give {wanted}.')
+        if len(in_index) != len(in_channels):
+            raise InputError(
+                f'point_head.{in_channels=}: give as many entries as {in_index=}.'
+            )
         mlp = {'type': 'PointMLP', **(mlp or {})}
         if loss_decode is None:
             loss_decode = dict(
@@ -162,19 +169,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         Raises:
             InputError: an index or a channel count does not fit the backbone.
         """
-        for index, channels in zip(self.in_index, self.in_channels, strict=True):
-            if not -len(inputs) <= index < len(inputs):
-                raise InputError(
-                    f'point_head.in_index={self.in_index} but there are '
-                    f'{len(inputs)} feature maps: use 0 to {len(inputs) - 1}.'
-                )
-            got = inputs[index].shape[1]
-            if got != channels:
-                raise InputError(
-                    f'point_head.in_channels={self.in_channels} but feature map '
-                    f'{index} has {got} channels: set in_channels='
-                    f'{[inputs[i].shape[1] for i in self.in_index]}.'
-                )
+        check_channels('point_head', self, inputs)
         return [inputs[index] for index in self.in_index]
 
     def sample(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
@@ -222,9 +217,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             padding_mode=self.padding_mode,
             align_corners=self.align_corners,
             regions=self.valid_regions(
-                [padding_of(sample.metainfo) for sample in batch_data_samples],
-                size,
-                labels.device,
+                [padding_of(sample.metainfo) for sample in batch_data_samples], size
             ),
         )
         logits = self.mlp(self.sample(fine, points), self.sample([prev_output], points))
@@ -260,25 +253,20 @@ class PointRendHead(BaseCascadeDecodeHead):
         )
 
     def valid_regions(
-        self, paddings: Sequence[Sequence[int]], size: Size, device: torch.device
-    ) -> Tensor | None:
-        """The part of each image that is not padding, (N, 4), or None for all of it.
+        self, paddings: Sequence[Sequence[int]], size: Size
+    ) -> list[Region] | None:
+        """The part of each image that is not padding, or None for all of it.
 
         Args:
             paddings: pixels of padding in each image, (left, right, top, bottom).
             size: (H, W) with the padding.
-            device: where to build the result.
         """
         if not any(any(padding) for padding in paddings):
             return None
-        return torch.tensor(
-            [
-                valid_region(padding, size, align_corners=self.align_corners)
-                for padding in paddings
-            ],
-            dtype=torch.float32,
-            device=device,
-        )
+        return [
+            valid_region(padding, size, align_corners=self.align_corners)
+            for padding in paddings
+        ]
 
     def predict(
         self,
@@ -305,7 +293,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         )
         size: Size = (shape[0], shape[1])
         paddings = [] if window else [padding_of(meta) for meta in batch_img_metas]
-        regions = self.valid_regions(paddings, size, prev_output.device)
+        regions = self.valid_regions(paddings, size)
         return self.render(inputs, prev_output, size, regions)
 
     def render(
@@ -313,7 +301,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         inputs: Sequence[Tensor],
         coarse: Tensor,
         size: Size,
-        regions: Tensor | None = None,
+        regions: Sequence[Region] | None = None,
     ) -> Tensor:
         """Sharpen a coarse prediction while upsampling it.
 
@@ -321,7 +309,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             inputs: feature maps of the backbone or neck.
             coarse: logits of the decode head, (N, K, h, w).
             size: (H, W) of the result.
-            regions: the part of each image that is not padding, (N, 4), from
+            regions: the part of each image that is not padding, from
                 :meth:`valid_regions`; padding gets no points.
 
         Returns:
@@ -337,13 +325,13 @@ class PointRendHead(BaseCascadeDecodeHead):
         inputs: Sequence[Tensor],
         coarse: Tensor,
         size: Size,
-        regions: Tensor | None = None,
+        regions: Sequence[Region] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The steps of :meth:`render`: logits and the pixels classified again.
 
         See :func:`mmseg_pointrend.rendering.subdivide`.
         """
-        fine = self.fine_features(inputs)
+        fine = [features.float() for features in self.fine_features(inputs)]
         coarse = coarse.float()
 
         def classify(logits: Tensor, indices: Tensor) -> Tensor:

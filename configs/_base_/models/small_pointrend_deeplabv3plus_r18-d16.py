@@ -4,7 +4,7 @@ model = dict(
     point_head=dict(
         type='PointRendHead',
         in_index=[0],
-        in_channels=[32],
+        in_channels=[24],
         num_points=1024,
         mlp=dict(type='PointMLP', hidden_channels=64, num_layers=3),
     ),

@@ -1,0 +1,36 @@
+_base_ = './cityscapes_512x1024.py'
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
+    dict(type='PackSegInputs'),
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale_factor=ratio, keep_ratio=True)
+                for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+            ],
+            [
+                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+            ],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
+test_dataloader = dict(
+    dataset=dict(
+        data_prefix=dict(_delete_=True, img_path='leftImg8bit/test'),
+        pipeline=test_pipeline,
+    )
+)
+test_evaluator = dict(
+    _delete_=True,
+    type='CityscapesMetric',
+    output_dir='work_dirs/cityscapes_test_server',
+    format_only=True,
+    keep_results=True,
+)

@@ -1,0 +1,59 @@
+"""From arguments to a Runner, where no process is needed."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.config import Config
+
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.launch import draw_predictions, load_config, use_amp, use_tta
+
+
+def test_the_default_tta_model_of_mmsegmentation_is_replaced():
+    cfg = Config(
+        dict(
+            model=dict(type='PointRendEncoderDecoder'),
+            tta_model=dict(type='SegTTAModel'),
+            tta_pipeline=[dict(type='TestTimeAug')],
+            test_dataloader=dict(dataset=dict(pipeline=[])),
+        )
+    )
+    use_tta(cfg)
+    assert cfg.model.type == 'PointRendTTAModel'
+    assert cfg.model.module.type == 'PointRendEncoderDecoder'
+    assert cfg.test_dataloader.dataset.pipeline == [dict(type='TestTimeAug')]
+
+
+def test_missing_keys_are_named():
+    with pytest.raises(InputError, match=r'--tta needs tta_pipeline'):
+        use_tta(Config(dict(model=dict())))
+    with pytest.raises(InputError, match=r'need default_hooks.visualization'):
+        draw_predictions(Config(dict()), 'folder')
+
+
+def test_amp_wants_an_accelerator_and_a_plain_wrapper(monkeypatch):
+    monkeypatch.setattr('mmseg_pointrend.launch.get_device', lambda: 'cpu')
+    with pytest.raises(InputError, match=r'--amp needs an accelerator'):
+        use_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))
+    monkeypatch.setattr('mmseg_pointrend.launch.get_device', lambda: 'cuda')
+    with pytest.raises(InputError, match=r"but it is 'ApexOptimWrapper'"):
+        use_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
+    cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='SGD'))))
+    use_amp(cfg)
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+
+@pytest.mark.parametrize('text', ['model = dict(', 'x = 1 / 0', '_base_ = "none.py"'])
+def test_a_broken_config_is_named(tmp_path, text):
+    path = tmp_path / 'broken.py'
+    path.write_text(text)
+    with pytest.raises(InputError, match=r'broken.py is not a valid config'):
+        load_config(str(path))
+
+
+def test_the_work_folder_follows_the_config_name(tmp_path):
+    path = tmp_path / 'name.py'
+    path.write_text('work_dir = None')
+    assert load_config(str(path)).work_dir == 'work_dirs/name'
+    assert load_config(str(path), work_dir='other').work_dir == 'other'
