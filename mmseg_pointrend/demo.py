@@ -23,10 +23,11 @@ from torch import Tensor
 
 from mmseg_pointrend.launch import build_runner, load_config
 from mmseg_pointrend.models import PointRendEncoderDecoder
+from mmseg_pointrend.points import map_size
 from mmseg_pointrend.street_scenes import write_dataset
 
 NUM_TRAIN, NUM_VAL, SIZE = 96, 16, (256, 512)
-ZOOM = (64, 96)
+SCENE, ZOOM = 14, (64, 96)
 
 
 def run_demo(config: str, plain_config: str, work_dir: Path, workers: int) -> None:
@@ -83,7 +84,7 @@ def demo_config(
 
 @torch.no_grad()
 def draw_comparison(runner: Runner, path: Path) -> None:
-    """Draw the first validation scene: image, truth, predictions, points and a zoom.
+    """Draw a validation scene: image, truth, predictions, points and a zoom.
 
     The zoom shows where the two predictions differ most along true boundaries.
 
@@ -93,7 +94,7 @@ def draw_comparison(runner: Runner, path: Path) -> None:
     """
     model: PointRendEncoderDecoder = runner.model.eval()
     dataset = runner.test_dataloader.dataset
-    sample = dataset[0]
+    sample = dataset[SCENE]
     palette = np.array([*dataset.metainfo['palette'], [0, 0, 0]], dtype=np.uint8)
     image = sample['inputs'].permute(1, 2, 0).flip(2).numpy()
     truth = sample['data_samples'].gt_sem_seg.data[0]
@@ -151,21 +152,24 @@ def predict_both(
 
     Args:
         model: the model in evaluation mode.
-        sample: what the data set returns; its size fits the model's divisor.
+        sample: what the data set returns.
 
     Returns:
-        Three maps (H, W): labels, labels, bool.
+        Three maps (H, W) on the CPU: labels, labels, bool.
     """
     batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
     inputs = model.data_preprocessor(batch)['inputs']
     feats = model.extract_feat(inputs)
     coarse = model.coarse_logits(feats)[-1]
-    size = tuple(inputs.shape[-2:])
-    plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)[0]
+    size = map_size(inputs)
+    plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)[0].cpu()
     *_, (logits, indices) = model.point_head.subdivide(feats, coarse, size)
+    rendered = logits.argmax(dim=1)[0].cpu()
     chosen = torch.zeros(size, dtype=torch.bool)
     chosen.view(-1)[indices[0].cpu()] = True
-    return plain.cpu(), logits.argmax(dim=1)[0].cpu(), chosen
+    height, width = sample['inputs'].shape[-2:]
+    image = slice(height), slice(width)
+    return plain[image], rendered[image], chosen[image]
 
 
 def show(axes: Axes, picture: np.ndarray, title: str) -> None:

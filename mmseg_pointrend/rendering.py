@@ -1,4 +1,4 @@
-"""Adaptive subdivision: PointRend's inference, section 3.2.
+"""Adaptive subdivision: PointRend's inference, section 3.1.
 
 Shapes: N images, K channels of logits, P points an image; sizes are (height, width).
 """

@@ -2,7 +2,7 @@
 
 Shapes: N images, C classes, ``*`` any number of further dimensions (points, or rows
 and columns). Every function maps logits (N, C, *) to uncertainty (N, *), in float32;
-the larger, the harder. PointRend, sections 3.1 and 4.1, uses one minus the difference
+the larger, the harder. PointRend, sections 3.1 and 5, uses one minus the difference
 between the two most probable classes; only the order matters.
 
 A project adds its own measure under a name that configs can use::
@@ -57,7 +57,7 @@ def logit_margin(logits: Tensor) -> Tensor:
 def probability_margin(logits: Tensor) -> Tensor:
     """Minus the gap between the two largest probabilities, in [-1, 0].
 
-    The words of the paper, section 4.1.
+    The words of the paper, section 5.
     """
     return negative_margin(logits.float().softmax(dim=1))
 

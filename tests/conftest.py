@@ -110,7 +110,9 @@ model = dict(
     data_preprocessor=dict(size=(64, 128)),
     backbone=dict(stem_channels=8, base_channels=8),
     decode_head=dict(in_channels=64, channels=8, c1_in_channels=8, c1_channels=4),
-    auxiliary_head=dict(in_channels=32, channels=8),
+    auxiliary_head=dict(
+        _delete_=True, type='FCNHead', in_channels=32, in_index=2, channels=8,
+        num_convs=1, concat_input=False, num_classes=19, norm_cfg=dict(type='BN')),
     {point_head}
 )
 """
@@ -138,7 +140,9 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory, scenes: Path) -> Path:
     return folder / 'tiny.py'
 
 
-def run_tool(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
+def run_tool(
+    *args: object, timeout: float = 400, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command of ``tools/`` in a process of its own, from the repository root."""
     return subprocess.run(
         [str(arg) for arg in args],
@@ -146,7 +150,7 @@ def run_tool(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **env},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=timeout,
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 class PointMLP(BaseModule):
     """Classify points from their fine features and their coarse prediction.
 
-    PointRend, section 3.3: an MLP whose weights are shared over all points, written as
+    PointRend, section 3.2: an MLP whose weights are shared over all points, written as
     convolutions of width 1. The input is the fine features, then the coarse
     prediction; the parameters are the hidden layers, then the predictor.
 

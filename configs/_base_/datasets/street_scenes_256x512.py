@@ -5,7 +5,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(
-        type='RandomResize', scale=(512, 256), ratio_range=(0.75, 1.25), keep_ratio=True
+        type='RandomResize', scale=(512, 256), ratio_range=(0.9, 1.1), keep_ratio=True
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),

@@ -7,6 +7,7 @@ model = dict(
         in_channels=192,
         channels=64,
         c1_in_channels=24,
+        c1_channels=24,
         dropout_ratio=0,
         norm_cfg=norm_cfg,
     ),

@@ -6,6 +6,7 @@ model = dict(
         in_index=[0],
         in_channels=[24],
         num_points=1024,
+        coarse_from='initial',
         mlp=dict(type='PointMLP', hidden_channels=64, num_layers=3),
     ),
 )
