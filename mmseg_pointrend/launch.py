@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import os
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 import torch.distributed
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmseg_pointrend.errors import InputError
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments that ``tools/train.py`` and ``tools/test.py`` share."""
+    parser.add_argument('--work-dir', help='where logs and checkpoints go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override config keys: model.pretrained=None train_cfg.max_iters=100',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def load_config(
@@ -20,6 +37,7 @@ def load_config(
     *,
     work_dir: str | None = None,
     launcher: str = 'none',
+    local_rank: int = 0,
 ) -> Config:
     """Read a config file and apply the command line's overrides.
 
@@ -29,6 +47,8 @@ def load_config(
         work_dir: where logs and checkpoints go; by default the config's, or
             ``work_dirs/`` and the config's name.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        local_rank: number of this process on its node, where the launcher has not
+            put it into the environment.
 
     Raises:
         InputError: the file does not exist or is no config.
@@ -44,6 +64,7 @@ def load_config(
         ) from error
     if options:
         cfg.merge_from_dict(options)
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg

@@ -10,7 +10,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[1]
 TOOLS = REPO / 'tools'
-SCRIPTS = ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh')
+SCRIPTS = ('torchrun.sh', 'dist_train.sh', 'dist_test.sh', 'slurm_train.sh')
 LAUNCH_VARIABLES = (
     *('NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'PYTHONPATH'),
     *('GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK', 'SRUN_ARGS'),
@@ -54,8 +54,9 @@ def launch(stub: Path, script: str, *arguments: str, **variables: str) -> list[s
     return passed
 
 
-TRAIN = [str(TOOLS / 'train.py'), 'c.py', '--launcher', 'pytorch', '--opt', 'a b']
-TEST = [str(TOOLS / 'test.py'), 'c.py', 'w.pth', '--launcher', 'pytorch', '--opt']
+PYTORCH = ['--launcher', 'pytorch']
+TRAIN = [str(TOOLS / 'train.py'), 'c.py', '--opt', 'a b', *PYTORCH]
+TEST = [str(TOOLS / 'test.py'), 'c.py', 'w.pth', '--opt', *PYTORCH]
 RUN = ['-m', 'torch.distributed.run']
 
 

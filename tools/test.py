@@ -6,13 +6,11 @@ tools/test.py configs/pointrend_deeplabv3plus_cityscapes.py CHECKPOINT
 from __future__ import annotations
 
 import argparse
-import os
-
-from mmengine.config import DictAction
 
 try:
     from mmseg_pointrend.errors import exit_with_sentence
     from mmseg_pointrend.launch import (
+        add_arguments,
         build_runner,
         draw_predictions,
         load_config,
@@ -23,37 +21,26 @@ except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir', help='where the log goes')
     parser.add_argument('--out', help='folder for predicted label maps (PNG)')
     parser.add_argument('--show', action='store_true', help='show predictions')
     parser.add_argument('--show-dir', help='folder for painted predictions')
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds between shown images'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override config keys: key=value, model.point_head.coarse_from=initial',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_arguments(parser)
     args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
 
-
-def main() -> None:
-    args = parse_args()
     cfg = load_config(
-        args.config, args.cfg_options, work_dir=args.work_dir, launcher=args.launcher
+        args.config,
+        args.cfg_options,
+        work_dir=args.work_dir,
+        launcher=args.launcher,
+        local_rank=args.local_rank,
     )
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:

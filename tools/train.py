@@ -6,21 +6,22 @@ tools/train.py configs/pointrend_deeplabv3plus_cityscapes.py --work-dir work_dir
 from __future__ import annotations
 
 import argparse
-import os
-
-from mmengine.config import DictAction
 
 try:
     from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.launch import build_runner, load_config, use_amp
+    from mmseg_pointrend.launch import (
+        add_arguments,
+        build_runner,
+        load_config,
+        use_amp,
+    )
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description='Train a segmentor')
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go')
     parser.add_argument(
         '--resume',
         action='store_true',
@@ -29,25 +30,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--amp', action='store_true', help='train with automatic mixed precision'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override config keys: key=value, model.pretrained=None',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_arguments(parser)
     args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
 
-
-def main() -> None:
-    args = parse_args()
     cfg = load_config(
-        args.config, args.cfg_options, work_dir=args.work_dir, launcher=args.launcher
+        args.config,
+        args.cfg_options,
+        work_dir=args.work_dir,
+        launcher=args.launcher,
+        local_rank=args.local_rank,
     )
     if args.amp:
         use_amp(cfg)
