@@ -70,6 +70,16 @@ def load_config(
     return cfg
 
 
+def keep_testing_only(cfg: Config) -> None:
+    """Drop what only training needs, so that testing runs without training data.
+
+    MMEngine builds the training data set when a hook asks for the iteration, which
+    MMSegmentation's visualization does for every picture.
+    """
+    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+        cfg[key] = None
+
+
 def use_amp(cfg: Config) -> None:
     """Train with ``AmpOptimWrapper`` (``--amp``).
 

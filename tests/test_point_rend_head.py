@@ -189,6 +189,16 @@ def test_ignored_labels_never_reach_the_loss():
     assert losses['acc_point'].item() == pytest.approx(hits.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_a_point_at_a_pixel_center_gets_the_label_of_that_pixel(align_corners):
+    head = make_head(align_corners=align_corners)
+    labels = torch.randint(0, 4, (2, 1, 9, 14))
+    indices = torch.arange(9 * 14).expand(2, -1)
+    points = pixel_centers(indices, (9, 14), align_corners=align_corners)
+    logits = F.one_hot(labels.flatten(1), 4).transpose(1, 2) * 9.0
+    assert head.loss_by_feat(logits, points, labels)['acc_point'].item() == 100
+
+
 @pytest.mark.parametrize('out_channels', [None, 1])
 def test_a_batch_of_ignored_labels_costs_nothing(out_channels):
     head = make_head(num_classes=2, out_channels=out_channels, threshold=0.3)

@@ -13,6 +13,7 @@ try:
         add_arguments,
         build_runner,
         draw_predictions,
+        keep_testing_only,
         load_config,
         save_predictions,
         use_tta,
@@ -43,6 +44,7 @@ def main() -> None:
         local_rank=args.local_rank,
     )
     cfg.load_from = args.checkpoint
+    keep_testing_only(cfg)
     if args.show or args.show_dir:
         draw_predictions(cfg, args.show_dir, show=args.show, wait_time=args.wait_time)
     if args.tta:

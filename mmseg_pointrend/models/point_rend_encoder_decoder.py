@@ -57,7 +57,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         self,
         *,
         decode_head: dict | list[dict],
-        point_head: dict,
+        point_head: dict | None = None,
         test_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
@@ -119,7 +119,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 )
         self.auxiliary_head = heads if several else heads[0]
 
-    def _build_point_head(self, cfg: dict) -> PointRendHead:
+    def _build_point_head(self, cfg: dict | None) -> PointRendHead:
         if not isinstance(cfg, dict):
             raise InputError(
                 f"point_head={cfg}: give a dict with type='PointRendHead', or use "
