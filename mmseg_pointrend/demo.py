@@ -83,7 +83,7 @@ def demo_config(
 
 
 @torch.no_grad()
-def draw_comparison(runner: Runner, path: Path) -> None:
+def draw_comparison(runner: Runner, path: Path, scene: int = SCENE) -> None:
     """Draw a validation scene: image, truth, predictions, points and a zoom.
 
     The zoom shows where rendering puts most pixels right.
@@ -91,10 +91,11 @@ def draw_comparison(runner: Runner, path: Path) -> None:
     Args:
         runner: a runner whose model is a loaded :class:`PointRendEncoderDecoder`.
         path: the PNG file, written under a temporary name first.
+        scene: number of the scene in the test set.
     """
     model: PointRendEncoderDecoder = runner.model.eval()
     dataset = runner.test_dataloader.dataset
-    sample = dataset[SCENE]
+    sample = dataset[scene]
     palette = np.array([*dataset.metainfo['palette'], [0, 0, 0]], dtype=np.uint8)
     image = sample['inputs'].permute(1, 2, 0).flip(2).numpy()
     truth = sample['data_samples'].gt_sem_seg.data[0]

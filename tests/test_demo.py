@@ -37,7 +37,7 @@ def test_both_predictions_have_the_size_of_the_image(runner):
 
 
 def test_the_picture_is_drawn(runner, tmp_path):
-    draw_comparison(runner, tmp_path / 'picture.png')
+    draw_comparison(runner, tmp_path / 'picture.png', scene=0)
     picture = cv2.imread(str(tmp_path / 'picture.png'))
     assert picture.shape[1] == 1500
     assert picture.std() > 20
