@@ -29,7 +29,7 @@ FRAMES = {
     'val': ('lindau/lindau_000000_000019',),
     'test': ('berlin/berlin_000000_000019',),
 }
-SLOW_FRAMES = 150
+SLOW_FRAMES = 500
 OBJECTS = [
     ('road', [[0, 16], [63, 16], [63, 31], [0, 31]]),
     ('cargroup', [[8, 18], [15, 18], [15, 23], [8, 23]]),
@@ -245,7 +245,7 @@ def test_command_line_prints_one_sentence(root: Path) -> None:
 
 @pytest.fixture
 def slow_root(root: Path) -> Path:
-    """Adds ``SLOW_FRAMES`` annotations that take about a second to draw."""
+    """Adds ``SLOW_FRAMES`` annotations that take some seconds to draw."""
     image, polygons, _ = paths(root, 'train', FRAMES['train'][0])
     text = polygon_text().replace('64', '2048').replace('32', '1024')
     for number in range(SLOW_FRAMES):
