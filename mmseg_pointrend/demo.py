@@ -164,7 +164,7 @@ def predict_both(
     coarse = model.coarse_logits(feats)[-1]
     size = map_size(inputs)
     plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)[0].cpu()
-    *_, (logits, indices) = model.point_head.subdivide(feats, coarse, size)
+    *_, (logits, indices) = model.point_head.render_steps(feats, coarse, size)
     rendered = logits.argmax(dim=1)[0].cpu()
     chosen = torch.zeros(size, dtype=torch.bool)
     chosen.view(-1)[indices[0].cpu()] = True

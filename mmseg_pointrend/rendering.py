@@ -58,12 +58,12 @@ def subdivide(
         logits = F.interpolate(
             logits, step, mode='bilinear', align_corners=align_corners
         )
-        valid, most = None, step[0] * step[1]
+        valid, max_valid = None, step[0] * step[1]
         if regions is not None:
-            valid, most = valid_pixels(
+            valid, max_valid = valid_pixels(
                 step, regions, align_corners=align_corners, device=logits.device
             )
-        hardest = hardest_pixels(uncertainty(logits), min(num_points, most), valid)
+        hardest = hardest_pixels(uncertainty(logits), min(num_points, max_valid), valid)
         if hardest.shape[1] > 0:
             logits = write_points(logits, hardest, classify(logits, hardest))
         yield logits, hardest

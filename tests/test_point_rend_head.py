@@ -162,7 +162,7 @@ def test_padding_takes_no_points_at_any_step(align_corners):
     regions = head.valid_regions(paddings, (64, 96))
     steps = [(16, 24), (32, 48), (64, 96)]
     indices = [
-        chosen for _, chosen in head.subdivide([fine], coarse, (64, 96), regions)
+        chosen for _, chosen in head.render_steps([fine], coarse, (64, 96), regions)
     ]
     for (height, width), chosen in zip(steps, indices, strict=True):
         points = pixel_centers(chosen, (height, width), align_corners=align_corners)

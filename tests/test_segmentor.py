@@ -440,6 +440,17 @@ def test_wrong_in_channels_of_the_decode_head_are_named():
             dict(tiny_model_config().auxiliary_head, num_classes=7),
             r'auxiliary_head.num_classes=7 but decode_head.num_classes=5',
         ),
+        (
+            'point_head',
+            dict(type='PointRendHead', uncertanity='entropy'),
+            r"point_head has no key 'uncertanity': use 'uncertainty'",
+        ),
+        (
+            'point_head',
+            dict(type='PointRendHead', in_channels=[8], mlp=dict(num_layer=2)),
+            r"point_head.mlp has no key 'num_layer': use 'num_layers'",
+        ),
+        ('pointhead', dict(), r"model has no key 'pointhead': use"),
         ('test_cfg', dict(mode='slide'), r"mode='slide' needs .* crop_size="),
     ],
 )

@@ -12,6 +12,7 @@ try:
     from mmseg_pointrend.launch import (
         add_arguments,
         build_runner,
+        check_weights,
         draw_predictions,
         keep_testing_only,
         load_config,
@@ -51,7 +52,9 @@ def main() -> None:
         use_tta(cfg)
     if args.out:
         save_predictions(cfg, args.out)
-    build_runner(cfg).test()
+    runner = build_runner(cfg)
+    check_weights(runner.model, args.checkpoint)
+    runner.test()
 
 
 if __name__ == '__main__':

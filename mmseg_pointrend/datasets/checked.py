@@ -30,8 +30,10 @@ class CheckedFiles(BaseSegDataset):
         for key, folder in self.data_prefix.items():
             if folder and not Path(folder).is_dir():
                 raise InputError(
-                    f'the data folder {folder} ({key}) does not exist: set data_root '
-                    'in the config, or link the data set there.'
+                    f'the data folder {Path(folder).absolute()} ({key}) does not exist:'
+                    ' link the data set there, or set data_root of '
+                    'train_dataloader.dataset, val_dataloader.dataset and '
+                    'test_dataloader.dataset.'
                 )
         samples = super().load_data_list()
         if not samples:

@@ -1,10 +1,14 @@
-"""Does a head fit the features it gets?"""
+"""Does a config fit the code, and a head the features it gets?"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
@@ -41,3 +45,27 @@ def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> N
             f'{key}.in_channels={given} but feature {got} {wanted} channels: '
             f'set in_channels={wanted}.'
         )
+
+
+def check_keys(key: str, cfg: dict[str, Any], owner: Any = None) -> None:
+    """Compare the keys of a config with the arguments of what it builds.
+
+    Args:
+        key: name of the dict in the config.
+        cfg: the dict.
+        owner: the class; by default the one that ``type`` names, if it is registered.
+
+    Raises:
+        InputError: a key is no argument; the sentence suggests the nearest one.
+    """
+    owner = owner or MODELS.get(str(cfg.get('type')))
+    if owner is None:
+        return
+    parameters = inspect.signature(owner).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in cfg:
+        if name != 'type' and name not in parameters:
+            near = get_close_matches(name, parameters, n=1)
+            hint = f'use {near[0]!r}' if near else f'use one of {", ".join(parameters)}'
+            raise InputError(f'{key} has no key {name!r}: {hint}.')

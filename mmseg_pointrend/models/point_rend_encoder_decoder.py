@@ -16,7 +16,7 @@ from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.models.checks import check_channels
+from mmseg_pointrend.models.checks import check_channels, check_keys
 from mmseg_pointrend.models.point_rend_head import PointRendHead, padding_of
 from mmseg_pointrend.points import map_size
 
@@ -61,6 +61,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         test_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
+        check_keys('model', kwargs, EncoderDecoder)
         super().__init__(
             decode_head=decode_head,
             test_cfg=ConfigDict({'mode': 'whole', **(test_cfg or {})}),
@@ -133,6 +134,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
                     f'point_head.{key}={cfg[key]} but decode_head.{key}={value}: '
                     f'remove {key} from point_head, it follows the decode head.'
                 )
+        check_keys('point_head', cfg)
         head = MODELS.build(cfg)
         if not isinstance(head, PointRendHead):
             raise InputError(

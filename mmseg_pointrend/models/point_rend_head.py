@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.models.checks import check_channels
+from mmseg_pointrend.models.checks import check_channels, check_keys
 from mmseg_pointrend.models.point_loss import point_losses
 from mmseg_pointrend.points import (
     Region,
@@ -91,7 +92,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         ignore_index: int = 255,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        for fine, given, wanted in (
+        for ok, given, wanted in (
             (not isinstance(in_index, int), f'{in_index=}', f'a list, [{in_index}]'),
             (not isinstance(in_channels, int), f'{in_channels=}',
              f'a list, [{in_channels}]'),
@@ -108,13 +109,14 @@ class PointRendHead(BaseCascadeDecodeHead):
             (padding_mode in ('border', 'zeros'), f'{padding_mode=}',
              "'border' or 'zeros'"),
         ):  # fmt: skip
-            if not fine:
+            if not ok:
                 raise InputError(f'point_head.{given}: give {wanted}.')
         if len(in_index) != len(in_channels):
             raise InputError(
                 f'point_head.{in_channels=}: give as many entries as {in_index=}.'
             )
         mlp = {'type': 'PointMLP', **(mlp or {})}
+        check_keys('point_head.mlp', mlp)
         if loss_decode is None:
             loss_decode = dict(
                 type='CrossEntropyLoss',
@@ -287,6 +289,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             Logits, (N, K, H, W), float32.
         """
         meta = batch_img_metas[0]
+        # MMSegmentation's sliding window puts its own torch.Size here.
         window = isinstance(meta['img_shape'], torch.Size)
         shape = (
             meta['img_shape'] if window else meta.get('pad_shape', meta['img_shape'])
@@ -316,11 +319,11 @@ class PointRendHead(BaseCascadeDecodeHead):
             Logits, (N, K, H, W), float32.
         """
         rendered = coarse.float()
-        for logits, _points in self.subdivide(inputs, coarse, size, regions):
+        for logits, _pixels in self.render_steps(inputs, coarse, size, regions):
             rendered = logits
         return rendered
 
-    def subdivide(
+    def render_steps(
         self,
         inputs: Sequence[Tensor],
         coarse: Tensor,
@@ -333,27 +336,39 @@ class PointRendHead(BaseCascadeDecodeHead):
         """
         fine = [features.float() for features in self.fine_features(inputs)]
         coarse = coarse.float()
-
-        def classify(logits: Tensor, indices: Tensor) -> Tensor:
-            points = pixel_centers(
-                indices, map_size(logits), align_corners=self.align_corners
-            )
-            if self.coarse_from == 'current':
-                point_coarse = read_points(logits, indices)
-            else:
-                point_coarse = self.sample([coarse], points)
-            return self.mlp(self.sample(fine, points), point_coarse)
-
         return subdivide(
             coarse,
             size,
-            classify,
+            partial(self.classify_pixels, fine, coarse),
             self.uncertainty,
             num_points=self.subdivision_num_points,
             scale_factor=self.scale_factor,
             align_corners=self.align_corners,
             regions=regions,
         )
+
+    def classify_pixels(
+        self, fine: Sequence[Tensor], coarse: Tensor, logits: Tensor, indices: Tensor
+    ) -> Tensor:
+        """Classify pixels again with the MLP. PointRend, section 3.2.
+
+        Args:
+            fine: fine feature maps, (N, F, h', w') each.
+            coarse: the decode head's logits, (N, K, h, w).
+            logits: the map being refined, (N, K, H, W).
+            indices: pixels of that map, row * W + column, (N, P).
+
+        Returns:
+            (N, K, P).
+        """
+        points = pixel_centers(
+            indices, map_size(logits), align_corners=self.align_corners
+        )
+        if self.coarse_from == 'current':
+            point_coarse = read_points(logits, indices)
+        else:
+            point_coarse = self.sample([coarse], points)
+        return self.mlp(self.sample(fine, points), point_coarse)
 
 
 def padding_of(meta: dict) -> Sequence[int]:
