@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ FRAMES = {
     'val': ('lindau/lindau_000000_000019',),
     'test': ('berlin/berlin_000000_000019',),
 }
-SLOW_FRAMES = 500
+SLOW_FRAMES = 300
 OBJECTS = [
     ('road', [[0, 16], [63, 16], [63, 31], [0, 31]]),
     ('cargroup', [[8, 18], [15, 18], [15, 23], [8, 23]]),
@@ -94,6 +95,8 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=start_new_session,
+        # A job in the background of a script inherits that Ctrl-C is ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )
 
 
