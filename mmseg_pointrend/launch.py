@@ -26,7 +26,7 @@ class KeyValueAction(DictAction):
         namespace: Any,
         values: Any,
         option_string: str | None = None,
-    ) -> None:  # type: ignore[override]
+    ) -> None:
         for value in values:
             if '=' not in value:
                 parser.error(f'{option_string} {value}: give key=value.')
