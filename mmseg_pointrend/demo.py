@@ -21,9 +21,9 @@ from mmengine.runner import Runner
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
+from mmseg_pointrend.grids import map_size
 from mmseg_pointrend.launch import build_runner, load_config
 from mmseg_pointrend.models import PointRendEncoderDecoder
-from mmseg_pointrend.points import map_size
 from mmseg_pointrend.street_scenes import write_dataset
 
 NUM_TRAIN, NUM_VAL, SIZE = 96, 16, (256, 512)

@@ -1,9 +1,8 @@
-"""Geometry of points: pure functions, no modules, no losses.
+"""Points: sampling maps at them, choosing them, writing them back.
 
-Shapes: N images, C channels, a map of H rows and W columns, P points an image.
-Points are (x, y) in [0, 1] of the whole map. The centre of pixel i of n sits at
-(i + 0.5) / n, or at i / (n - 1) with ``align_corners``, the two conventions of
-:func:`torch.nn.functional.interpolate`. Sizes are (height, width) in pixels.
+Pure functions, no modules, no losses. Shapes: N images, C channels, a map of H rows
+and W columns, P points an image. Points are (x, y) in [0, 1] of the frame, see
+:mod:`mmseg_pointrend.grids`.
 """
 
 from __future__ import annotations
@@ -15,15 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_pointrend.grids import Region, Size
 from mmseg_pointrend.uncertainty import Uncertainty
-
-Size = tuple[int, int]
-Region = tuple[float, float, float, float]
-
-
-def map_size(maps: Tensor) -> Size:
-    """(H, W) of maps (N, C, H, W)."""
-    return maps.shape[-2], maps.shape[-1]
 
 
 def point_sample(
@@ -61,30 +53,6 @@ def point_sample(
     return sampled.squeeze(3)
 
 
-def pixel_centers(indices: Tensor, size: Size, *, align_corners: bool) -> Tensor:
-    """Coordinates of pixels given by their flat index.
-
-    Args:
-        indices: row * W + column, (N, P), integers.
-        size: (H, W) of the map.
-        align_corners: the convention, see the module's docstring.
-
-    Returns:
-        (N, P, 2), float32, (x, y) in [0, 1].
-    """
-    height, width = size
-    x = axis_centers(indices % width, width, align_corners)
-    y = axis_centers(indices // width, height, align_corners)
-    return torch.stack((x, y), dim=-1)
-
-
-def axis_centers(pixels: Tensor, count: int, align_corners: bool) -> Tensor:
-    """Coordinates in [0, 1] of pixels 0 to ``count`` - 1 of an axis, float32."""
-    if align_corners:
-        return pixels.float() / max(count - 1, 1)
-    return (pixels.float() + 0.5) / count
-
-
 def default_num_points(size: Size) -> int:
     """The number of stride-16 cells of a crop: 2048 for 512x1024."""
     return math.ceil(size[0] / 16) * math.ceil(size[1] / 16)
@@ -118,7 +86,7 @@ def sample_training_points(
         padding_mode: as in :func:`point_sample`.
         align_corners: as in :func:`point_sample`.
         regions: the part of each image that is not padding, from
-            :func:`valid_region`; None takes points anywhere.
+            :func:`~mmseg_pointrend.grids.valid_region`; None takes points anywhere.
 
     Returns:
         (N, num_points, 2), the hard points first.
@@ -145,81 +113,104 @@ def sample_training_points(
     return torch.cat((hard, uniform(num_points - num_hard)), dim=1)
 
 
-def subdivision_sizes(start: Size, target: Size, scale_factor: float) -> list[Size]:
-    """Sizes that rendering goes through, from ``start`` (left out) to ``target``.
+def read_features(
+    features: Tensor, points: Tensor, *, padding_mode: str, align_corners: bool
+) -> Tensor:
+    """:func:`point_sample` for rendering: touches the pixels around the points alone.
 
-    Each axis grows by ``scale_factor`` until it reaches the target, exactly; one that
-    is already at or past the target is set to it. Equal sizes need no step.
-    """
-    sizes: list[Size] = []
-    current = start
-    while current != target:
-        height, width = (
-            min(max(int(scale_factor * n), n + 1), goal)
-            for n, goal in zip(current, target, strict=True)
-        )
-        current = (height, width)
-        sizes.append(current)
-    return sizes
-
-
-def valid_region(padding: Sequence[int], size: Size, *, align_corners: bool) -> Region:
-    """The edges of what is not padding, in point coordinates.
+    No map is converted or copied. Its gradient would be slow.
 
     Args:
-        padding: pixels added at the (left, right, top, bottom), MMSegmentation's order.
-        size: (H, W) with the padding.
-        align_corners: the convention of point coordinates.
+        features: (N, C, H, W); contiguous or channels-last.
+        points: (N, P, 2), (x, y) in [0, 1].
+        padding_mode: as in :func:`point_sample`.
+        align_corners: as in :func:`point_sample`.
 
     Returns:
-        (left, top, right, bottom); with ``align_corners`` outer edges lie half a pixel
-        outside of [0, 1].
+        (N, C, P), float32 (float64 stays).
     """
-    left, right, top, bottom = padding
-    height, width = size
+    width = features.shape[3]
+    columns, rows = (
+        axis_neighbours(
+            points[..., axis], features.shape[3 - axis], padding_mode, align_corners
+        )
+        for axis in (0, 1)
+    )
+    pairs = [(row, column) for row in rows for column in columns]
+    indices = torch.stack([y * width + x for (y, _), (x, _) in pairs], dim=2)
+    weights = torch.stack([down * across for (_, down), (_, across) in pairs], dim=2)
+    if features.is_cuda or torch.compiler.is_compiling() or torch.is_grad_enabled():
+        values = read_points(features, indices.flatten(1)).unflatten(2, (-1, 4))
+        return (values * weights.unsqueeze(1)).sum(dim=3)
+    images = [
+        sum_of_neighbours(*image).t().unsqueeze(0)
+        for image in zip(features, indices, weights, strict=True)
+    ]
+    return images[0] if len(images) == 1 else torch.cat(images)
 
-    def edge(pixel: int, count: int) -> float:
-        return (pixel - 0.5) / max(count - 1, 1) if align_corners else pixel / count
 
-    return (
-        edge(left, width),
-        edge(top, height),
-        edge(width - right, width),
-        edge(height - bottom, height),
+def sum_of_neighbours(features: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums of pixels, fast on a CPU.
+
+    The pixels that occur are first copied into a small table, one pixel a row: reading
+    all channels of a pixel from distant places costs more than everything else.
+
+    Args:
+        features: (C, H, W).
+        indices: row * W + column of the neighbours of each point, (P, 4).
+        weights: (P, 4), float32.
+
+    Returns:
+        (P, C), float32 (float64 stays).
+    """
+    channels = features.shape[0]
+    used = torch.zeros(features[0].numel(), dtype=torch.bool)
+    used[indices.flatten()] = True
+    pixels = used.nonzero().squeeze(1)
+    rows = torch.empty(len(used), dtype=torch.int64)
+    rows[pixels] = torch.arange(len(pixels))
+    if features.stride(0) == 1:
+        table = features.permute(1, 2, 0).reshape(-1, channels).index_select(0, pixels)
+    else:
+        table = features.flatten(1).gather(1, pixels.expand(channels, -1)).t()
+    table = table.to(torch.promote_types(features.dtype, torch.float32)).contiguous()
+    return F.embedding_bag(
+        rows[indices], table, mode='sum', per_sample_weights=weights.to(table.dtype)
     )
 
 
-def valid_pixels(
-    size: Size,
-    regions: Sequence[Region],
-    *,
-    align_corners: bool,
-    device: torch.device | None = None,
-) -> tuple[Tensor, int]:
-    """Which pixels of a map have their centre inside each image's region.
+def axis_neighbours(
+    coordinates: Tensor, count: int, padding_mode: str, align_corners: bool
+) -> list[tuple[Tensor, Tensor]]:
+    """The two pixels of an axis around each coordinate, and their bilinear weights.
 
     Args:
-        size: (H, W) of the map.
-        regions: one of each image, from :func:`valid_region`.
-        align_corners: the convention of point coordinates.
-        device: where to put the mask.
+        coordinates: in [0, 1], any shape.
+        count: pixels of the axis.
+        padding_mode: ``'border'`` or ``'zeros'``.
+        align_corners: the convention of coordinates.
 
     Returns:
-        The mask (N, H, W), bool, and the most valid pixels that an image has.
+        Pixel numbers, int64 in [0, ``count``), and weights, float32, of the lower and
+        of the upper neighbour.
     """
-    y = axis_centers(torch.arange(size[0]), size[0], align_corners)
-    x = axis_centers(torch.arange(size[1]), size[1], align_corners)
-    rows = torch.stack([(top < y) & (y < bottom) for _, top, _, bottom in regions])
-    columns = torch.stack([(left < x) & (x < right) for left, _, right, _ in regions])
-    most = int((rows.sum(dim=1) * columns.sum(dim=1)).max())
-    mask = rows.to(device).unsqueeze(2) & columns.to(device).unsqueeze(1)
-    return mask, most
+    last = count - 1
+    places = coordinates * last if align_corners else coordinates * count - 0.5
+    if padding_mode == 'border':
+        places = places.clamp(0, last)
+    lower = places.floor()
+    upper_weight = places - lower
+    neighbours = [(lower, 1 - upper_weight), (lower + 1, upper_weight)]
+    return [
+        (pixel.clamp(0, last).long(), weight * ((pixel >= 0) & (pixel <= last)))
+        for pixel, weight in neighbours
+    ]
 
 
 def hardest_pixels(
     uncertainty: Tensor, num_points: int, valid: Tensor | None = None
 ) -> Tensor:
-    """Flat indices of the hardest pixels of each image.
+    """Flat indices of the hardest pixels of each image, in raster order.
 
     Args:
         uncertainty: (N, H, W), the larger the harder.
@@ -234,28 +225,75 @@ def hardest_pixels(
     """
     flat = uncertainty.flatten(1)
     if valid is None:
-        return flat.topk(num_points, dim=1, sorted=False).indices
+        return largest(flat, num_points).sort(dim=1).values
     mask = valid.flatten(1)
-    indices = flat.masked_fill(~mask, -torch.inf).topk(num_points, dim=1).indices
-    return torch.where(mask.gather(1, indices), indices, indices[:, :1])
+    flat = flat.masked_fill(~mask, -torch.inf)
+    indices = largest(flat, num_points)
+    hardest = flat.argmax(dim=1, keepdim=True)
+    return indices.where(mask.gather(1, indices), hardest).sort(dim=1).values
 
 
-def write_points(maps: Tensor, indices: Tensor, values: Tensor) -> Tensor:
-    """Put point values into a map.
+@torch.library.custom_op('mmseg_pointrend::largest', mutates_args=())
+def largest(values: Tensor, count: int) -> Tensor:
+    """Where the largest values of each row are, in no order.
+
+    On a CPU, ``topk`` looks at every value with a heap; most can be ruled out by a
+    comparison with the ``count``-th largest value of a sixteenth of them, which is
+    never above the ``count``-th largest of all. An operator of its own, because a
+    compiler cannot see through sizes that depend on data.
 
     Args:
-        maps: (N, C, H, W).
-        indices: flat pixel indices, (N, P).
-        values: (N, C, P).
+        values: (N, M).
+        count: at most M.
 
     Returns:
-        A new map, (N, C, H, W), in the type of ``maps``.
+        (N, ``count``), int64.
     """
-    index = indices.unsqueeze(1).expand(-1, maps.shape[1], -1)
-    return maps.flatten(2).scatter(2, index, values.to(maps.dtype)).view_as(maps)
+    sample = values[:, ::16]
+    if values.is_cuda or sample.shape[1] < count or count == 0:
+        return values.topk(count, dim=1, sorted=False).indices
+    bounds = sample.topk(count, dim=1, sorted=False).values.amin(dim=1)
+    rows = []
+    for row, bound in zip(values, bounds, strict=True):
+        candidates = (row >= bound).nonzero().squeeze(1)
+        if len(candidates) < count:  # values that are not numbers
+            candidates = torch.arange(len(row), device=row.device)
+        best = row[candidates].topk(count, sorted=False).indices
+        rows.append(candidates[best])
+    return torch.stack(rows)
+
+
+@largest.register_fake
+def _(values: Tensor, count: int) -> Tensor:
+    return values.new_empty(values.shape[0], count, dtype=torch.int64)
 
 
 def read_points(maps: Tensor, indices: Tensor) -> Tensor:
-    """Take the values of pixels out of a map: (N, C, H, W) and (N, P) to (N, C, P)."""
+    """Take the values of pixels out of a map.
+
+    Args:
+        maps: (N, C, H, W), contiguous or channels-last.
+        indices: flat pixel indices, (N, P).
+
+    Returns:
+        (N, C, P), in the memory format of ``maps``.
+    """
+    batch, channels, height, width = maps.shape
+    if maps.stride(1) == 1 and channels > 1:
+        offsets = torch.arange(batch, device=maps.device) * (height * width)
+        rows = maps.permute(0, 2, 3, 1).reshape(-1, channels)
+        flat = (indices + offsets.unsqueeze(1)).flatten()
+        return rows.index_select(0, flat).unflatten(0, indices.shape).transpose(1, 2)
+    return maps.flatten(2).gather(2, indices.unsqueeze(1).expand(-1, channels, -1))
+
+
+def write_points(maps: Tensor, indices: Tensor, values: Tensor) -> None:
+    """Put point values into a map, in place.
+
+    Args:
+        maps: (N, C, H, W), contiguous.
+        indices: flat pixel indices, (N, P).
+        values: (N, C, P).
+    """
     index = indices.unsqueeze(1).expand(-1, maps.shape[1], -1)
-    return maps.flatten(2).gather(2, index)
+    maps.view(*maps.shape[:2], -1).scatter_(2, index, values.to(maps.dtype))

@@ -10,8 +10,9 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.grids import Grid, valid_region
 from mmseg_pointrend.models import PointRendHead
-from mmseg_pointrend.points import pixel_centers, point_sample, valid_region
+from mmseg_pointrend.points import point_sample
 
 
 def make_head(**kwargs):
@@ -43,7 +44,7 @@ class Refuse(nn.Module):
 
 def coordinate_map(size, align_corners):
     indices = torch.arange(size[0] * size[1]).unsqueeze(0)
-    centers = pixel_centers(indices, size, align_corners=align_corners)
+    centers = Grid.of_frame(size, align_corners).points(indices)
     return centers.transpose(1, 2).unflatten(2, size)
 
 
@@ -165,7 +166,7 @@ def test_padding_takes_no_points_at_any_step(align_corners):
         chosen for _, chosen in head.render_steps([fine], coarse, (64, 96), regions)
     ]
     for (height, width), chosen in zip(steps, indices, strict=True):
-        points = pixel_centers(chosen, (height, width), align_corners=align_corners)
+        points = Grid.of_frame((height, width), align_corners).points(chosen)
         edge = (66 - 0.5) / 95 if align_corners else 66 / 96
         floor = (44 - 0.5) / 63 if align_corners else 44 / 64
         assert points[0, :, 0].max() < edge
@@ -194,7 +195,7 @@ def test_a_point_at_a_pixel_center_gets_the_label_of_that_pixel(align_corners):
     head = make_head(align_corners=align_corners)
     labels = torch.randint(0, 4, (2, 1, 9, 14))
     indices = torch.arange(9 * 14).expand(2, -1)
-    points = pixel_centers(indices, (9, 14), align_corners=align_corners)
+    points = Grid.of_frame((9, 14), align_corners).points(indices)
     logits = F.one_hot(labels.flatten(1), 4).transpose(1, 2) * 9.0
     assert head.loss_by_feat(logits, points, labels)['acc_point'].item() == 100
 

@@ -6,16 +6,13 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmseg_pointrend.grids import Grid, subdivision_sizes, valid_pixels, valid_region
 from mmseg_pointrend.points import (
     default_num_points,
     hardest_pixels,
-    pixel_centers,
     point_sample,
     read_points,
     sample_training_points,
-    subdivision_sizes,
-    valid_pixels,
-    valid_region,
     write_points,
 )
 from mmseg_pointrend.uncertainty import logit_margin
@@ -31,7 +28,7 @@ def all_pixels(size):
 @pytest.mark.parametrize('size', [(8, 12), (7, 5), (1, 9)])
 def test_sampling_a_map_at_its_own_pixel_centers_returns_the_map(size, align_corners):
     features = torch.randn(2, 3, *size)
-    points = pixel_centers(all_pixels(size), size, align_corners=align_corners)
+    points = Grid.of_frame(size, align_corners).points(all_pixels(size))
     sampled = point_sample(
         features, points.expand(2, -1, -1), align_corners=align_corners
     )
@@ -42,7 +39,7 @@ def test_sampling_a_map_at_its_own_pixel_centers_returns_the_map(size, align_cor
 @pytest.mark.parametrize('target', [(16, 24), (23, 31), (8, 40)])
 def test_sampling_at_another_grid_is_bilinear_upsampling(target, align_corners):
     features = torch.randn(1, 3, 8, 12)
-    points = pixel_centers(all_pixels(target), target, align_corners=align_corners)
+    points = Grid.of_frame(target, align_corners).points(all_pixels(target))
     sampled = point_sample(features, points, align_corners=align_corners)
     upsampled = F.interpolate(
         features, target, mode='bilinear', align_corners=align_corners
@@ -154,7 +151,7 @@ def test_training_points_avoid_padding(align_corners):
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_valid_pixels_at_full_size_are_exactly_what_is_not_padding(align_corners):
     region = valid_region((2, 5, 1, 7), (32, 48), align_corners=align_corners)
-    mask, most = valid_pixels((32, 48), [region], align_corners=align_corners)
+    mask, most = valid_pixels(Grid.of_frame((32, 48), align_corners), [region])
     expected = torch.zeros(1, 32, 48, dtype=torch.bool)
     expected[:, 1:25, 2:43] = True
     assert mask.equal(expected)
@@ -186,7 +183,8 @@ def test_what_is_written_can_be_read_back_and_the_rest_stays():
     maps = torch.randn(2, 3, 5, 7)
     indices = torch.stack([torch.randperm(35)[:9] for _ in range(2)])
     values = torch.randn(2, 3, 9)
-    written = write_points(maps, indices, values)
+    written = maps.clone()
+    write_points(written, indices, values)
     torch.testing.assert_close(read_points(written, indices), values)
     changed = (written != maps).any(dim=1).flatten(1)
     assert changed.sum(dim=1).tolist() == [9, 9]

@@ -185,9 +185,9 @@ def test_odd_sizes_are_padded_to_a_divisor_and_cropped_back():
     seen = {}
     render = model.point_head.render
 
-    def spy(feats, coarse, size, regions):
-        seen.update(size=size, regions=regions)
-        return render(feats, coarse, size, regions)
+    def spy(feats, coarse, grid, regions):
+        seen.update(size=grid.size, regions=regions)
+        return render(feats, coarse, grid, regions)
 
     model.point_head.render = spy
     result = model.test_step(dict(inputs=[image], data_samples=samples))[0]
@@ -198,8 +198,9 @@ def test_odd_sizes_are_padded_to_a_divisor_and_cropped_back():
 
 
 @torch.no_grad()
-def test_the_original_size_is_restored():
+def test_resize_logits_keeps_the_order_of_mmsegmentation():
     model = with_logits(tiny_model())
+    model.test_cfg['resize_logits'] = True
     inputs, samples = batch((64, 96), ori_shape=(100, 150))
     result = model.predict(inputs, samples)[0]
     assert result.pred_sem_seg.data.shape == (1, 100, 150)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -69,10 +70,26 @@ class PointMLP(BaseModule):
             Logits, (N, out_channels, P), in the type of the weights or of autocast.
         """
         dtype = self.predictor.weight.dtype
-        fine, coarse = fine.to(dtype), coarse.to(dtype)
-        x = torch.cat((fine, coarse), dim=1)
+        x, coarse = (points.to(dtype).transpose(1, 2) for points in (fine, coarse))
+        extra = [coarse]
         for layer in self.hidden:
-            x = F.relu(layer(x))
-            if self.coarse_pred_each_layer:
-                x = torch.cat((x, coarse.to(x.dtype)), dim=1)
-        return self.predictor(x)
+            x = F.relu(linear(layer, x, *extra))
+            extra = [coarse] if self.coarse_pred_each_layer else []
+        return linear(self.predictor, x, *extra).transpose(1, 2)
+
+
+def linear(layer: Any, *inputs: Tensor) -> Tensor:
+    """A convolution of width 1 over inputs that are not stacked first.
+
+    Args:
+        layer: a ``Conv1d`` whose input channels are those of all ``inputs``.
+        inputs: (N, P, C) each.
+
+    Returns:
+        (N, P, ``layer.out_channels``).
+    """
+    weights = layer.weight.squeeze(2).split([x.shape[2] for x in inputs], dim=1)
+    result = F.linear(inputs[0], weights[0], layer.bias)
+    for x, weight in zip(inputs[1:], weights[1:], strict=True):
+        result = result + F.linear(x, weight)
+    return result

@@ -8,17 +8,21 @@ from typing import Any
 import torch
 from mmengine.config import ConfigDict
 from mmengine.model import ModuleList
+from mmengine.structures import PixelData
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.grids import Size, map_size
+from mmseg_pointrend.labels import decide
 from mmseg_pointrend.models.checks import check_channels, check_keys
-from mmseg_pointrend.models.point_rend_head import PointRendHead, padding_of
-from mmseg_pointrend.points import map_size
+from mmseg_pointrend.models.point_rend_head import PointRendHead
+from mmseg_pointrend.models.view import View, padding_of
 
 INHERITED = (
     'num_classes',
@@ -192,6 +196,15 @@ class PointRendEncoderDecoder(EncoderDecoder):
             losses |= self._auxiliary_head_forward_train(feats, data_samples)
         return losses
 
+    def coarse_prediction(self, inputs: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+        """What gets rendered: feature maps, and logits of the (last) decode head.
+
+        Args:
+            inputs: images, (N, 3, H, W).
+        """
+        feats = self.extract_feat(inputs)
+        return feats, self.coarse_logits(feats)[-1]
+
     def render(self, inputs: Tensor, paddings: Sequence[Sequence[int]]) -> Tensor:
         """Logits at the size of the input.
 
@@ -202,12 +215,72 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             (N, K, H, W), float32.
         """
-        feats = self.extract_feat(inputs)
+        feats, coarse = self.coarse_prediction(inputs)
         size = map_size(inputs)
         regions = self.point_head.valid_regions(paddings, size)
-        return self.point_head.render(
-            feats, self.coarse_logits(feats)[-1], size, regions
-        )
+        return self.point_head.render(feats, coarse, size, regions)
+
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """Predict labels at the size of the original images.
+
+        Args:
+            inputs: images, (N, 3, H, W), resized and padded.
+            data_samples: N samples whose meta information says how the images were
+                made; None for images as they are.
+
+        Returns:
+            The samples with ``pred_sem_seg`` (1, H, W), int64, and, where
+            ``test_cfg.return_logits`` or the slide mode asks for it, ``seg_logits``
+            (K, H, W): logits, or the probability of a binary model.
+        """
+        if self.test_cfg.mode == 'slide' or self.test_cfg.get('resize_logits', False):
+            return super().predict(inputs, data_samples)
+        feats, coarse = self.coarse_prediction(inputs)
+        return self.predict_from_coarse(feats, coarse, map_size(inputs), data_samples)
+
+    def predict_from_coarse(
+        self,
+        feats: Sequence[Tensor],
+        coarse: Tensor,
+        size: Size,
+        data_samples: OptSampleList = None,
+    ) -> SampleList:
+        """Everything in :meth:`predict` that follows the decode head.
+
+        Args:
+            feats: feature maps of the backbone or neck.
+            coarse: logits of the decode head, (N, K, h, w).
+            size: (H, W) of the network's input.
+            data_samples: as in :meth:`predict`.
+
+        Returns:
+            As :meth:`predict`.
+        """
+        samples = data_samples or [SegDataSample() for _ in coarse]
+        views = [View.of(sample.metainfo, size) for sample in samples]
+        # Images of one geometry are rendered together, others one by one.
+        together = len(set(views)) == 1
+        batches = [range(len(views))] if together else [[i] for i in range(len(views))]
+        for batch in batches:
+            chosen = feats, coarse
+            if not together:
+                image = slice(batch[0], batch[0] + 1)
+                chosen = [one[image] for one in feats], coarse[image]
+            view = views[batch[0]]
+            regions = self.point_head.valid_regions([view.padding] * len(batch), size)
+            target = view.target(self.align_corners)
+            if not self.test_cfg.get('return_logits', False):
+                labels = self.point_head.render_labels(*chosen, target, regions)
+                for i, label in zip(batch, view.restore(labels), strict=True):
+                    samples[i].pred_sem_seg = PixelData(data=label[None].contiguous())
+                continue
+            logits = view.restore(self.point_head.render(*chosen, target, regions))
+            labels = decide(logits, self.decode_head.threshold)
+            for i, logit, label in zip(batch, logits, labels, strict=True):
+                value = logit.sigmoid() if len(logit) == 1 else logit
+                samples[i].seg_logits = PixelData(data=value)
+                samples[i].pred_sem_seg = PixelData(data=label[None])
+        return samples
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
         return self.render(inputs, [])

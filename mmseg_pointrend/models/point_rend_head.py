@@ -13,20 +13,24 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.models.checks import check_channels, check_keys
-from mmseg_pointrend.models.point_loss import point_losses
-from mmseg_pointrend.points import (
+from mmseg_pointrend.grids import (
+    Grid,
     Region,
     Size,
-    default_num_points,
     map_size,
-    pixel_centers,
-    point_sample,
-    read_points,
-    sample_training_points,
+    subdivision_grids,
     valid_region,
 )
-from mmseg_pointrend.rendering import subdivide
+from mmseg_pointrend.models.checks import check_channels, check_keys
+from mmseg_pointrend.models.point_loss import point_losses
+from mmseg_pointrend.models.view import padding_of
+from mmseg_pointrend.points import (
+    default_num_points,
+    point_sample,
+    read_features,
+    sample_training_points,
+)
+from mmseg_pointrend.rendering import Renderer, Step
 from mmseg_pointrend.uncertainty import get_uncertainty
 
 
@@ -176,7 +180,7 @@ class PointRendHead(BaseCascadeDecodeHead):
 
     def sample(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         """Interpolate several maps at points and stack their channels: (N, C, P)."""
-        return torch.cat(
+        return stack(
             [
                 point_sample(
                     one,
@@ -185,8 +189,7 @@ class PointRendHead(BaseCascadeDecodeHead):
                     align_corners=self.align_corners,
                 )
                 for one in maps
-            ],
-            dim=1,
+            ]
         )
 
     def loss(
@@ -303,7 +306,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         self,
         inputs: Sequence[Tensor],
         coarse: Tensor,
-        size: Size,
+        target: Size | Grid,
         regions: Sequence[Region] | None = None,
     ) -> Tensor:
         """Sharpen a coarse prediction while upsampling it.
@@ -311,70 +314,111 @@ class PointRendHead(BaseCascadeDecodeHead):
         Args:
             inputs: feature maps of the backbone or neck.
             coarse: logits of the decode head, (N, K, h, w).
-            size: (H, W) of the result.
+            target: (H, W) of the result, or a grid that covers a part of the image.
             regions: the part of each image that is not padding, from
                 :meth:`valid_regions`; padding gets no points.
 
         Returns:
             Logits, (N, K, H, W), float32.
         """
-        rendered = coarse.float()
-        for logits, _pixels in self.render_steps(inputs, coarse, size, regions):
-            rendered = logits
-        return rendered
+        steps = self.steps(coarse, target, regions)
+        renderer = self.renderer(self.fine_features(inputs), coarse)
+        return renderer.logits(coarse.float(), steps)
+
+    def render_labels(
+        self,
+        inputs: Sequence[Tensor],
+        coarse: Tensor,
+        target: Size | Grid,
+        regions: Sequence[Region] | None = None,
+    ) -> Tensor:
+        """The labels of what :meth:`render` returns, without its logits.
+
+        Args:
+            inputs: as in :meth:`render`.
+            coarse: as in :meth:`render`.
+            target: as in :meth:`render`.
+            regions: as in :meth:`render`.
+
+        Returns:
+            (N, H, W), int64.
+        """
+        steps = self.steps(coarse, target, regions)
+        return self.labels(self.fine_features(inputs), coarse, steps)
+
+    def labels(
+        self, fine: Sequence[Tensor], coarse: Tensor, steps: Sequence[Step]
+    ) -> Tensor:
+        """The tensor part of :meth:`render_labels`, which compiles to one graph."""
+        with torch.no_grad():
+            return self.renderer(fine, coarse).labels(coarse.float(), steps)
 
     def render_steps(
         self,
         inputs: Sequence[Tensor],
         coarse: Tensor,
-        size: Size,
+        target: Size | Grid,
         regions: Sequence[Region] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The steps of :meth:`render`: logits and the pixels classified again.
 
-        See :func:`mmseg_pointrend.rendering.subdivide`.
+        See :meth:`mmseg_pointrend.rendering.Renderer.refine`.
         """
-        fine = [features.float() for features in self.fine_features(inputs)]
-        coarse = coarse.float()
-        return subdivide(
-            coarse,
-            size,
-            partial(self.classify_pixels, fine, coarse),
-            self.uncertainty,
-            num_points=self.subdivision_num_points,
-            scale_factor=self.scale_factor,
-            align_corners=self.align_corners,
-            regions=regions,
+        steps = self.steps(coarse, target, regions)
+        return self.renderer(self.fine_features(inputs), coarse).refine(
+            coarse.float(), steps
         )
 
-    def classify_pixels(
-        self, fine: Sequence[Tensor], coarse: Tensor, logits: Tensor, indices: Tensor
+    def steps(
+        self,
+        coarse: Tensor,
+        target: Size | Grid,
+        regions: Sequence[Region] | None = None,
+    ) -> list[Step]:
+        """The steps from a coarse prediction to a target, see :meth:`render`."""
+        if not isinstance(target, Grid):
+            target = Grid.of_frame(target, self.align_corners)
+        grids = subdivision_grids(
+            map_size(coarse), target, self.scale_factor, self.align_corners
+        )
+        return [
+            Step.of(grid, self.subdivision_num_points, regions, coarse.device)
+            for grid in grids
+        ]
+
+    def renderer(self, fine: Sequence[Tensor], coarse: Tensor) -> Renderer:
+        """What sharpens logits with the fine features of some images."""
+
+        def classify(points: Tensor, current: Tensor) -> Tensor:
+            return self.classify(fine, coarse, points, current)
+
+        return Renderer(classify, self.uncertainty, self.align_corners, self.threshold)
+
+    def classify(
+        self, fine: Sequence[Tensor], coarse: Tensor, points: Tensor, current: Tensor
     ) -> Tensor:
-        """Classify pixels again with the MLP. PointRend, section 3.2.
+        """Classify points again with the MLP. PointRend, section 3.2.
 
         Args:
             fine: fine feature maps, (N, F, h', w') each.
             coarse: the decode head's logits, (N, K, h, w).
-            logits: the map being refined, (N, K, H, W).
-            indices: pixels of that map, row * W + column, (N, P).
+            points: (N, P, 2), (x, y) in [0, 1].
+            current: logits of the map being refined at the points, (N, K, P).
 
         Returns:
             (N, K, P).
         """
-        points = pixel_centers(
-            indices, map_size(logits), align_corners=self.align_corners
+        read = partial(
+            read_features,
+            points=points,
+            padding_mode=self.padding_mode,
+            align_corners=self.align_corners,
         )
-        if self.coarse_from == 'current':
-            point_coarse = read_points(logits, indices)
-        else:
-            point_coarse = self.sample([coarse], points)
-        return self.mlp(self.sample(fine, points), point_coarse)
+        if self.coarse_from == 'initial':
+            current = read(coarse)
+        return self.mlp(stack([read(features) for features in fine]), current)
 
 
-def padding_of(meta: dict) -> Sequence[int]:
-    """Pixels of padding at the (left, right, top, bottom) of an image.
-
-    Args:
-        meta: MMSegmentation's meta information of the image.
-    """
-    return meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+def stack(parts: Sequence[Tensor]) -> Tensor:
+    """Channels of several (N, C, P), without a copy of a single one."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)

@@ -1,0 +1,98 @@
+"""Faster inference: convolutions that swallow their BatchNorm, and compilation.
+
+Both change the model in place, after its weights are loaded::
+
+    model = init_model(config, checkpoint)
+    compile_model(fuse_conv_bn(model))
+    result = inference_model(model, image)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import mmcv.cnn
+import torch
+from mmengine.model import BaseTTAModel, is_model_wrapper
+
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models import PointRendEncoderDecoder
+
+Model = TypeVar('Model', bound=torch.nn.Module)
+
+MOST_CLASSES = 32
+"""More make a compiled renderer slower than the eager one, and take minutes."""
+
+
+def fuse_conv_bn(model: Model) -> Model:
+    """Merge every BatchNorm into the convolution before it, for inference.
+
+    Labels agree with those of the model as it was, but for rounding.
+
+    Args:
+        model: any model, changed in place; its checkpoint must be loaded.
+    """
+    mmcv.cnn.fuse_conv_bn(model.eval())
+    return model
+
+
+def compile_model(model: Model, **options: Any) -> Model:
+    """Compile the network and the renderer of labels, for inference.
+
+    The first image of each size takes minutes on a CPU, later ones of that size are
+    fast. Without a compiler the model stays as it is, with one warning.
+
+    Args:
+        model: a :class:`PointRendEncoderDecoder`, also wrapped, changed in place.
+        options: of :func:`torch.compile`, such as ``mode='max-autotune'``.
+
+    Raises:
+        InputError: the model is another one.
+    """
+    network: Any = model
+    while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
+        network = network.module
+    if not isinstance(network, PointRendEncoderDecoder):
+        raise InputError(
+            f'{type(network).__name__} cannot be compiled by mmseg_pointrend: use a '
+            "config with model.type='PointRendEncoderDecoder'."
+        )
+    replaced: list[tuple[Any, str, bool]] = [(network, 'coarse_prediction', False)]
+    if network.out_channels <= MOST_CLASSES:
+        replaced.append((network.point_head, 'labels', True))
+    for owner, name, fullgraph in replaced:
+        function = Compiled(getattr(owner, name), fullgraph=fullgraph, **options)
+        setattr(owner, name, function)
+    return model
+
+
+class Compiled:
+    """A function that is compiled when it is first called, if it can be.
+
+    Args:
+        function: what to compile.
+        options: of :func:`torch.compile`.
+    """
+
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        self.function = function
+        self.compiled: Callable[..., Any] | None = torch.compile(function, **options)
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the compiled function, or the plain one where compilation failed."""
+        if self.compiled is None:
+            return self.function(*args)
+        try:
+            return self.compiled(*args)
+        except Exception as error:
+            result = self.function(*args)
+            self.compiled = None
+            reason = str(error).strip().splitlines()[:1]
+            warnings.warn(
+                f'torch.compile failed ({type(error).__name__}: {"".join(reason)}), '
+                'going on without it: install a C++ compiler (on a GPU, Triton).',
+                stacklevel=2,
+            )
+            return result

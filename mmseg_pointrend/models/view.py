@@ -1,0 +1,87 @@
+"""How an original image became what the network sees, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.grids import Grid, Padding, Size, original_grid
+
+
+def padding_of(meta: dict) -> Padding:
+    """Pixels of padding at the (left, right, top, bottom) of an image.
+
+    Args:
+        meta: MMSegmentation's meta information of the image.
+    """
+    return meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+
+
+@dataclass(frozen=True)
+class View:
+    """An image that was resized, flipped and padded, in this order.
+
+    Attributes:
+        size: (H, W) that the network sees.
+        padding: pixels added at the (left, right, top, bottom).
+        flip: the dimension of (H, W) along which it was flipped, -1 or -2, or None.
+        original: (H, W) of the file.
+    """
+
+    size: Size
+    padding: tuple[int, int, int, int]
+    flip: int | None
+    original: Size
+
+    @classmethod
+    def of(cls, meta: dict, size: Size) -> View:
+        """Read MMSegmentation's meta information of an image.
+
+        Args:
+            meta: what the data set's pipeline and the preprocessor noted.
+            size: (H, W) that the network sees.
+
+        Raises:
+            InputError: the image was flipped in a way that is not known.
+        """
+        left, right, top, bottom = padding_of(meta)
+        image = size[0] - top - bottom, size[1] - left - right
+        height, width = meta.get('ori_shape', image)[:2]
+        flip = None
+        if meta.get('flip'):
+            direction = meta.get('flip_direction')
+            if direction not in ('horizontal', 'vertical'):
+                raise InputError(
+                    f'flip_direction={direction!r} of {meta.get("img_path", "image")} '
+                    "cannot be undone: give 'horizontal' or 'vertical'."
+                )
+            flip = -1 if direction == 'horizontal' else -2
+        return cls(size, (left, right, top, bottom), flip, (height, width))
+
+    def target(self, align_corners: bool) -> Grid:
+        """Where to render: at the pixels of the original image.
+
+        An image that was not resized is rendered with its padding, which
+        :meth:`restore` takes off: interpolation on whole frames is the fastest.
+        """
+        if self.original == self._image_size():
+            return Grid.of_frame(self.size, align_corners)
+        return original_grid(self.size, self.padding, self.original, align_corners)
+
+    def restore(self, maps: Tensor) -> Tensor:
+        """Turn what was rendered at :meth:`target` into a map of the original image.
+
+        Args:
+            maps: (*, H, W).
+        """
+        if self.original == self._image_size():
+            left, right, top, bottom = self.padding
+            height, width = self.size
+            maps = maps[..., top : height - bottom, left : width - right]
+        return maps if self.flip is None else maps.flip(self.flip)
+
+    def _image_size(self) -> Size:
+        left, right, top, bottom = self.padding
+        return self.size[0] - top - bottom, self.size[1] - left - right
