@@ -10,9 +10,8 @@ from typing import Any
 import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 
 from mmseg_pointrend.errors import InputError
 
@@ -95,44 +94,6 @@ def keep_testing_only(cfg: Config) -> None:
     """
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
         cfg[key] = None
-
-
-def check_weights(model: Any, checkpoint: str) -> None:
-    """Refuse to test a model with weights that are not its own.
-
-    Args:
-        model: the model, also wrapped for several processes or augmentation.
-        checkpoint: file or URL. Weights of the auxiliary head may be missing.
-
-    Raises:
-        InputError: weights are missing or have another shape.
-    """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    saved = {
-        name.removeprefix('module.'): getattr(value, 'shape', None)
-        for name, value in content.get('state_dict', content).items()
-    }
-    wanted = {
-        name: value.shape
-        for name, value in model.state_dict().items()
-        if not name.startswith('auxiliary_head.')
-        and not name.endswith('num_batches_tracked')
-    }
-    wrong = [name for name, shape in wanted.items() if saved.get(name) != shape]
-    if not wrong:
-        return
-    if all(name.startswith('point_head.') and name not in saved for name in wrong):
-        raise InputError(
-            f'{checkpoint} has no weights of the point head: train with '
-            f'load_from={checkpoint}, or test it with the plain config.'
-        )
-    raise InputError(
-        f'{checkpoint} is not a checkpoint of this model, {len(wrong)} of '
-        f'{len(wanted)} weights are missing or have another shape, such as {wrong[0]}: '
-        'give the config it was trained with.'
-    )
 
 
 def use_amp(cfg: Config) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 import pytest
-import torch
 from conftest import tiny_model
 from mmengine.config import Config
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.launch import (
     add_arguments,
-    check_weights,
     draw_predictions,
     load_config,
     use_amp,
     use_tta,
 )
+from mmseg_pointrend.testing import check_weights
 
 
 def test_the_default_tta_model_of_mmsegmentation_is_replaced():
@@ -78,15 +77,14 @@ def test_a_word_without_a_value_is_named(capsys):
     assert '--cfg-options model.pretrained: give key=value.' in capsys.readouterr().err
 
 
-def test_weights_of_another_model_are_not_tested(tmp_path):
-    path = tmp_path / 'weights.pth'
+def test_weights_of_another_model_are_not_tested():
     model = tiny_model()
     weights = model.state_dict()
-    torch.save({k: v for k, v in weights.items() if 'auxiliary' not in k}, path)
-    check_weights(model, str(path))
-    torch.save({k: v for k, v in weights.items() if 'point_head' not in k}, path)
+    path = 'weights.pth'
+    check_weights(model, {k: v for k, v in weights.items() if 'aux' not in k}, path)
+    plain = {k: v for k, v in weights.items() if 'point_head' not in k}
     with pytest.raises(InputError, match=r'weights.pth has no weights of the point'):
-        check_weights(model, str(path))
-    torch.save(dict(state_dict=tiny_model(num_classes=7).state_dict()), path)
+        check_weights(model, plain, path)
+    other = dict(state_dict=tiny_model(num_classes=7).state_dict())
     with pytest.raises(InputError, match=r'is not a checkpoint of this model, \d+ of'):
-        check_weights(model, str(path))
+        check_weights(model, other, path)

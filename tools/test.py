@@ -12,13 +12,13 @@ try:
     from mmseg_pointrend.launch import (
         add_arguments,
         build_runner,
-        check_weights,
         draw_predictions,
         keep_testing_only,
         load_config,
         save_predictions,
         use_tta,
     )
+    from mmseg_pointrend.testing import TestingHook
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
@@ -34,6 +34,16 @@ def main() -> None:
         '--wait-time', type=float, default=2, help='seconds between shown images'
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--fuse-conv-bn',
+        action='store_true',
+        help='merge BatchNorm into convolutions: faster, equal up to rounding',
+    )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='torch.compile: minutes for the first image of each size, then faster',
+    )
     add_arguments(parser)
     args = parser.parse_args()
 
@@ -53,7 +63,7 @@ def main() -> None:
     if args.out:
         save_predictions(cfg, args.out)
     runner = build_runner(cfg)
-    check_weights(runner.model, args.checkpoint)
+    runner.register_hook(TestingHook(fuse=args.fuse_conv_bn, compile=args.compile))
     runner.test()
 
 
