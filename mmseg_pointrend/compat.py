@@ -223,7 +223,19 @@ def use_safe_checkpoint_loaders() -> None:
         CheckpointLoader.register_scheme(prefixes, safe_loader(loader), force=True)
 
 
+def keep_compilers_off_samples() -> None:
+    """Keep ``torch.compile`` out of the preprocessor, so that MMEngine's works.
+
+    It copies the meta information of samples, and a compiler that looks on compiles
+    again for every file name.
+    """
+    from mmseg.models import SegDataPreProcessor
+
+    SegDataPreProcessor.forward = torch.compiler.disable(SegDataPreProcessor.forward)
+
+
 check_mmcv_version()
 allow_mmcv_lite()
 allow_mmengine_checkpoints()
 use_safe_checkpoint_loaders()
+keep_compilers_off_samples()

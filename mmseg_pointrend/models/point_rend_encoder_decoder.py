@@ -238,6 +238,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         feats, coarse = self.coarse_prediction(inputs)
         return self.predict_from_coarse(feats, coarse, map_size(inputs), data_samples)
 
+    @torch.compiler.disable
     def predict_from_coarse(
         self,
         feats: Sequence[Tensor],

@@ -23,7 +23,7 @@ from mmseg_pointrend.grids import (
 )
 from mmseg_pointrend.models.checks import check_channels, check_keys
 from mmseg_pointrend.models.point_loss import point_losses
-from mmseg_pointrend.models.view import padding_of
+from mmseg_pointrend.models.view import padding_of, paddings_of
 from mmseg_pointrend.points import (
     default_num_points,
     point_sample,
@@ -221,9 +221,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             importance_sample_ratio=self.importance_sample_ratio,
             padding_mode=self.padding_mode,
             align_corners=self.align_corners,
-            regions=self.valid_regions(
-                [padding_of(sample.metainfo) for sample in batch_data_samples], size
-            ),
+            regions=self.valid_regions(paddings_of(batch_data_samples), size),
         )
         logits = self.mlp(self.sample(fine, points), self.sample([prev_output], points))
         return self.loss_by_feat(logits, points, labels)

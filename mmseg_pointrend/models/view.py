@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+from mmseg.utils import SampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
@@ -17,6 +19,12 @@ def padding_of(meta: dict) -> Padding:
         meta: MMSegmentation's meta information of the image.
     """
     return meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+
+
+@torch.compiler.disable
+def paddings_of(samples: SampleList) -> list[Padding]:
+    """:func:`padding_of` each sample; compilers must not look at its other fields."""
+    return [padding_of(sample.metainfo) for sample in samples]
 
 
 @dataclass(frozen=True)
