@@ -59,40 +59,50 @@ def compile_model(model: Model, **options: Any) -> Model:
             f'{type(network).__name__} cannot be compiled by mmseg_pointrend: use a '
             "config with model.type='PointRendEncoderDecoder'."
         )
-    replaced: list[tuple[Any, str, bool]] = [(network, 'coarse_prediction', False)]
+    compiler = Compiler(**options)
+    network.__dict__['coarse_prediction'] = compiler.compile(network.coarse_prediction)
     if network.out_channels <= MOST_CLASSES:
-        replaced.append((network.point_head, 'labels', True))
-    for owner, name, fullgraph in replaced:
-        function = Compiled(getattr(owner, name), fullgraph=fullgraph, **options)
-        setattr(owner, name, function)
+        head = network.point_head
+        head.__dict__['labels'] = compiler.compile(head.labels, fullgraph=True)
     return model
 
 
-class Compiled:
-    """A function that is compiled when it is first called, if it can be.
+class Compiler:
+    """Compiles functions when they are first called, as long as that works.
 
     Args:
-        function: what to compile.
         options: of :func:`torch.compile`.
     """
 
-    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
-        self.function = function
-        self.compiled: Callable[..., Any] | None = torch.compile(function, **options)
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.works = True
 
-    def __call__(self, *args: Any) -> Any:
-        """Call the compiled function, or the plain one where compilation failed."""
-        if self.compiled is None:
-            return self.function(*args)
-        try:
-            return self.compiled(*args)
-        except Exception as error:
-            result = self.function(*args)
-            self.compiled = None
-            reason = str(error).strip().splitlines()[:1]
-            warnings.warn(
-                f'torch.compile failed ({type(error).__name__}: {"".join(reason)}), '
-                'going on without it: install a C++ compiler (on a GPU, Triton).',
-                stacklevel=2,
-            )
-            return result
+    def compile(
+        self, function: Callable[..., Any], **options: Any
+    ) -> Callable[..., Any]:
+        """A compiled function, which is the plain one after compilation failed.
+
+        Args:
+            function: what to compile.
+            options: of :func:`torch.compile`, for this function.
+        """
+        compiled = torch.compile(function, **self.options, **options)
+
+        def call(*args: Any) -> Any:
+            if not self.works:
+                return function(*args)
+            try:
+                return compiled(*args)
+            except Exception as error:
+                result = function(*args)
+                self.works = False
+                reason = ' '.join(str(error).split())[:200]
+                warnings.warn(
+                    f'torch.compile failed ({type(error).__name__}: {reason}), going '
+                    'on without it: install a C++ compiler (on a GPU, Triton).',
+                    stacklevel=2,
+                )
+                return result
+
+        return call

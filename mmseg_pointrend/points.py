@@ -17,6 +17,9 @@ from torch import Tensor
 from mmseg_pointrend.grids import Region, Size
 from mmseg_pointrend.uncertainty import Uncertainty
 
+BLOCK = 32
+"""Channels to move at once, few enough for a CPU's cache."""
+
 
 def point_sample(
     features: Tensor,
@@ -169,11 +172,15 @@ def sum_of_neighbours(features: Tensor, indices: Tensor, weights: Tensor) -> Ten
     pixels = used.nonzero().squeeze(1)
     rows = torch.empty(len(used), dtype=torch.int64)
     rows[pixels] = torch.arange(len(pixels))
+    dtype = torch.promote_types(features.dtype, torch.float32)
     if features.stride(0) == 1:
-        table = features.permute(1, 2, 0).reshape(-1, channels).index_select(0, pixels)
+        flat = features.permute(1, 2, 0).reshape(-1, channels)
+        table = flat.index_select(0, pixels).to(dtype)
     else:
-        table = features.flatten(1).gather(1, pixels.expand(channels, -1)).t()
-    table = table.to(torch.promote_types(features.dtype, torch.float32)).contiguous()
+        table = torch.empty(len(pixels), channels, dtype=dtype)
+        maps = features.flatten(1).split(BLOCK)
+        for block, part in zip(table.split(BLOCK, dim=1), maps, strict=True):
+            block.copy_(part.gather(1, pixels.expand(len(part), -1)).t())
     return F.embedding_bag(
         rows[indices], table, mode='sum', per_sample_weights=weights.to(table.dtype)
     )

@@ -18,7 +18,9 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
+from torch import nn
 
+from mmseg_pointrend.grids import Grid
 from mmseg_pointrend.street_scenes import write_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +74,38 @@ def tiny_model(**kwargs: Any) -> Any:
     for predictor in (model.point_head.mlp.predictor, model.decode_head.conv_seg):
         torch.nn.init.normal_(predictor.weight, std=0.5)
     return model.eval()
+
+
+def make_head(**kwargs: Any) -> Any:
+    """A point head for 4 classes and 6 fine channels, in evaluation mode."""
+    head = MODELS.build(
+        dict(
+            dict(
+                type='PointRendHead',
+                num_classes=4,
+                in_channels=[6],
+                mlp=dict(type='PointMLP', hidden_channels=16),
+            ),
+            **kwargs,
+        )
+    )
+    head.init_weights()
+    nn.init.normal_(head.mlp.predictor.weight, std=0.5)
+    return head.eval()
+
+
+class CopyFine(nn.Module):
+    """An MLP that answers with the fine features."""
+
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        return fine
+
+
+def coordinate_map(size: tuple[int, int], align_corners: bool) -> torch.Tensor:
+    """A map that holds (x, y) of its own pixel centres: (1, 2, H, W)."""
+    indices = torch.arange(size[0] * size[1]).unsqueeze(0)
+    centers = Grid.of_frame(size, align_corners).points(indices)
+    return centers.transpose(1, 2).unflatten(2, size)
 
 
 def batch(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import batch
-from mmseg.registry import MODELS
+from conftest import CopyFine, batch, coordinate_map, make_head
 from torch import nn
 
 from mmseg_pointrend.errors import InputError
@@ -15,37 +14,9 @@ from mmseg_pointrend.models import PointRendHead
 from mmseg_pointrend.points import point_sample
 
 
-def make_head(**kwargs):
-    head = MODELS.build(
-        dict(
-            dict(
-                type='PointRendHead',
-                num_classes=4,
-                in_channels=[6],
-                mlp=dict(type='PointMLP', hidden_channels=16),
-            ),
-            **kwargs,
-        )
-    )
-    head.init_weights()
-    nn.init.normal_(head.mlp.predictor.weight, std=0.5)
-    return head.eval()
-
-
-class CopyFine(nn.Module):
-    def forward(self, fine, coarse):
-        return fine
-
-
 class Refuse(nn.Module):
     def forward(self, fine, coarse):
         raise AssertionError('the MLP ran')
-
-
-def coordinate_map(size, align_corners):
-    indices = torch.arange(size[0] * size[1]).unsqueeze(0)
-    centers = Grid.of_frame(size, align_corners).points(indices)
-    return centers.transpose(1, 2).unflatten(2, size)
 
 
 @pytest.mark.parametrize('align_corners', [False, True])
