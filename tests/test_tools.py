@@ -58,6 +58,26 @@ def test_testing_prints_the_iou_of_each_class_and_the_mean(tested):
     assert 0 <= miou(tested) <= 100
 
 
+def test_fused_and_compiled_testing_gives_the_same_iou(
+    tested, trained, tiny_config, tmp_path
+):
+    output = ok(
+        tool(
+            'test',
+            tiny_config,
+            trained / 'iter_4.pth',
+            '--work-dir',
+            tmp_path,
+            '--fuse-conv-bn',
+            '--compile',
+            CXX='/there/is/no/compiler',
+            TORCHINDUCTOR_CACHE_DIR=str(tmp_path / 'cache'),
+        )
+    )
+    assert output.count('going on without it: install a C++ compiler') == 1
+    assert miou(output) == pytest.approx(miou(tested), abs=0.05)
+
+
 def test_the_plain_twin_evaluates_the_same_checkpoint(trained, tiny_config):
     plain = tiny_config.with_name('plain.py')
     output = ok(tool('test', plain, trained / 'iter_4.pth', '--work-dir', trained))
