@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mmseg_pointrend.grids import Grid, map_size
 from mmseg_pointrend.labels import label_piece
-from mmseg_pointrend.resampling import STRIP_VALUES, doubles, strip_rows
+from mmseg_pointrend.resampling import STRIP_VALUES, buffers, doubles, part, strip_rows
 
 WORTHWHILE = 0.25
 """Share of the cells above which it is faster to look at every pixel."""
@@ -108,12 +108,12 @@ def label_map(logits: Tensor) -> tuple[Tensor, Tensor]:
     labels = logits.new_empty(1, *map_size(logits))
     hardness = torch.empty_like(labels)
     count = strip_rows(logits, logits.shape[3])
+    memory = buffers(logits, 2, count * logits[0, :, 0].numel())
     for start in range(0, logits.shape[2], count):
         rows = slice(start, start + count)
-        piece = logits[:, :, rows].clone()
-        labels[:, rows], hardness[:, rows] = label_piece(
-            piece, torch.empty_like(piece), None
-        )
+        piece = logits[:, :, rows]
+        work, spare = (part(buffer, piece.shape) for buffer in memory)
+        labels[:, rows], hardness[:, rows] = label_piece(piece, work, spare)
     return labels, hardness
 
 
@@ -152,38 +152,47 @@ def interpolate_cells(
 
     Returns:
         Flat indices of the pixels in the doubled map, labels, and logit margins, each
-        (P,), P at most 4 * C.
+        (4 * C,). A pixel outside of the map is the one at its edge, with a margin of
+        minus infinity.
     """
     _, classes, height, width = logits.shape
     flat = logits.flatten(2).squeeze(0)
+    row, column = cells // (width + 1), cells % (width + 1)
+    above, below = (row - 1).clamp(min=0) * width, row.clamp(max=height - 1) * width
+    left, right = (column - 1).clamp(min=0), column.clamp(max=width - 1)
     labels = cells.new_empty(2, 2, len(cells))
     hardness = logits.new_empty(2, 2, len(cells))
-    size = max(STRIP_VALUES // (4 * classes), 1)
+    size = max(min(STRIP_VALUES // (4 * classes), len(cells)), 1)
+    corner_memory = buffers(logits, 4, classes * size)
+    blend_memory = buffers(logits, 2, classes * size)
+    memory = buffers(logits, 2, 4 * classes * size)
     for start in range(0, len(cells), size):
         block = slice(start, start + size)
-        row, column = cells[block] // (width + 1), cells[block] % (width + 1)
-        above, below = (row - 1).clamp(min=0), row.clamp(max=height - 1)
-        left, right = (column - 1).clamp(min=0), column.clamp(max=width - 1)
+        shape = classes, len(cells[block])
         corners = [
-            [flat.index_select(1, y * width + x) for x in (left, right)]
-            for y in (above, below)
+            torch.index_select(flat, 1, y[block] + x[block], out=part(buffer, shape))
+            for buffer, (y, x) in zip(
+                corner_memory,
+                ((above, left), (above, right), (below, left), (below, right)),
+                strict=True,
+            )
         ]
-        values = logits.new_empty(1, classes, 2, 2, len(row))
-        for down, (own, other) in enumerate((corners, corners[::-1])):
-            near = torch.lerp(own[0], other[0], 0.25)
-            far = torch.lerp(own[1], other[1], 0.25)
+        values, spare = (part(b, (1, classes, 2, 2, shape[1])) for b in memory)
+        near, far = (part(buffer, shape) for buffer in blend_memory)
+        for down, (own, other) in enumerate(((0, 2), (2, 0))):
+            torch.lerp(corners[own], corners[other], 0.25, out=near)
+            torch.lerp(corners[own + 1], corners[other + 1], 0.25, out=far)
             torch.lerp(near, far, 0.25, out=values[0, :, down, 0])
             torch.lerp(far, near, 0.25, out=values[0, :, down, 1])
-        values = values.flatten(2, 3)
-        found, margin = label_piece(values, torch.empty_like(values), None)
+        values, spare = values.flatten(2, 3), spare.flatten(2, 3)
+        found, margin = label_piece(values, values, spare)
         labels[..., block] = found.view(2, 2, -1)
         hardness[..., block] = margin.view(2, 2, -1)
-    offset = torch.tensor([-1, 0])
-    y = (2 * (cells // (width + 1)) + offset.view(2, 1, 1)).expand_as(labels)
-    x = (2 * (cells % (width + 1)) + offset.view(1, 2, 1)).expand_as(labels)
-    inside = (y >= 0) & (y < 2 * height) & (x >= 0) & (x < 2 * width)
-    indices = (y * 2 * width + x)[inside]
-    hardness = hardness[inside]
+    y = torch.stack((2 * row - 1, 2 * row)).unsqueeze(1)
+    x = torch.stack((2 * column - 1, 2 * column)).unsqueeze(0)
+    outside = (y < 0) | (y >= 2 * height) | (x < 0) | (x >= 2 * width)
+    indices = y.clamp(0, 2 * height - 1) * (2 * width) + x.clamp(0, 2 * width - 1)
     if valid is not None:
-        hardness.masked_fill_(~valid.flatten()[indices], -torch.inf)
-    return indices, labels[inside], hardness
+        outside |= ~valid.flatten()[indices]
+    hardness.masked_fill_(outside, -torch.inf)
+    return indices.flatten(), labels.flatten(), hardness.flatten()

@@ -59,7 +59,7 @@ def label_pixels(
             spare = logits.new_empty(piece.numel())
         if uncertainty is not None and uncertainty is not logit_margin:
             hardness[:, rows, columns] = uncertainty(piece)
-        found, margin = label_piece(piece, part(spare, piece.shape), threshold)
+        found, margin = label_piece(piece, piece, part(spare, piece.shape), threshold)
         labels[:, rows, columns] = found
         if uncertainty is logit_margin:
             hardness[:, rows, columns] = margin
@@ -67,7 +67,7 @@ def label_pixels(
 
 
 def label_piece(
-    logits: Tensor, spare: Tensor, threshold: float | None
+    logits: Tensor, differences: Tensor, spare: Tensor, threshold: float | None = None
 ) -> tuple[Tensor, Tensor]:
     """Labels and uncertainty, by few passes that vectorise well.
 
@@ -75,8 +75,9 @@ def label_piece(
     CPU than arithmetic and ``amax``.
 
     Args:
-        logits: (N, K, H, W), overwritten.
-        spare: memory of the same shape, overwritten.
+        logits: (N, K, H, W).
+        differences: memory of the same shape, or ``logits`` itself, overwritten.
+        spare: more of such memory.
         threshold: decision probability, where K is 1.
 
     Returns:
@@ -88,15 +89,15 @@ def label_piece(
     first = logits.amax(dim=1, keepdim=True)
     if logits.is_cuda or not first.isfinite().all():
         labels = logits.argmax(dim=1, keepdim=True)
-        logits.sub_(first)
+        torch.sub(logits, first, out=differences)
     else:
         classes = logits.shape[1]
-        # Zero at the largest logit and negative elsewhere, however close.
-        torch.sub(logits, first, out=logits)
+        torch.sub(logits, first, out=differences)
+        # The largest logit's difference is zero, others' are negative, however close.
         codes = torch.arange(classes, 0, -1, dtype=logits.dtype).view(1, -1, 1, 1)
-        torch.add(codes, logits, alpha=1e30, out=spare)
+        torch.add(codes, differences, alpha=1e30, out=spare)
         labels = (classes - spare.amax(dim=1, keepdim=True)).long()
-    margin = logits.scatter_(1, labels, -torch.inf).amax(dim=1)
+    margin = differences.scatter_(1, labels, -torch.inf).amax(dim=1)
     return labels.squeeze(1), margin
 
 

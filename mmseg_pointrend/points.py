@@ -17,7 +17,7 @@ from torch import Tensor
 from mmseg_pointrend.grids import Region, Size
 from mmseg_pointrend.uncertainty import Uncertainty
 
-BLOCK = 32
+BLOCK = 64
 """Channels to move at once, few enough for a CPU's cache."""
 
 
@@ -166,24 +166,32 @@ def sum_of_neighbours(features: Tensor, indices: Tensor, weights: Tensor) -> Ten
     Returns:
         (P, C), float32 (float64 stays).
     """
-    channels = features.shape[0]
     used = torch.zeros(features[0].numel(), dtype=torch.bool)
     used[indices.flatten()] = True
     pixels = used.nonzero().squeeze(1)
     rows = torch.empty(len(used), dtype=torch.int64)
     rows[pixels] = torch.arange(len(pixels))
+    bags = rows[indices]
     dtype = torch.promote_types(features.dtype, torch.float32)
+    weights = weights.to(dtype)
     if features.stride(0) == 1:
-        flat = features.permute(1, 2, 0).reshape(-1, channels)
+        flat = features.permute(1, 2, 0).reshape(-1, len(features))
         table = flat.index_select(0, pixels).to(dtype)
-    else:
-        table = torch.empty(len(pixels), channels, dtype=dtype)
-        maps = features.flatten(1).split(BLOCK)
-        for block, part in zip(table.split(BLOCK, dim=1), maps, strict=True):
-            block.copy_(part.gather(1, pixels.expand(len(part), -1)).t())
-    return F.embedding_bag(
-        rows[indices], table, mode='sum', per_sample_weights=weights.to(table.dtype)
-    )
+        return F.embedding_bag(bags, table, mode='sum', per_sample_weights=weights)
+    flat = features.flatten(1)
+    result = torch.empty(len(indices), len(features), dtype=dtype)
+    columns = torch.empty(BLOCK, len(pixels), dtype=features.dtype)
+    table = torch.empty(len(pixels), BLOCK, dtype=dtype)
+    for block, sums in zip(flat.split(BLOCK), result.split(BLOCK, dim=1), strict=True):
+        size = len(block)
+        torch.gather(block, 1, pixels.expand(size, -1), out=columns[:size])
+        table[:, :size] = columns[:size].t()
+        sums.copy_(
+            F.embedding_bag(bags, table, mode='sum', per_sample_weights=weights)[
+                :, :size
+            ]
+        )
+    return result
 
 
 def axis_neighbours(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -70,12 +71,16 @@ class PointMLP(BaseModule):
             Logits, (N, out_channels, P), in the type of the weights or of autocast.
         """
         dtype = self.predictor.weight.dtype
-        x, coarse = (points.to(dtype).transpose(1, 2) for points in (fine, coarse))
+        batch = fine.shape[0]
+        x, coarse = (
+            points.to(dtype).transpose(1, 2).flatten(0, 1) for points in (fine, coarse)
+        )
         extra = [coarse]
         for layer in self.hidden:
-            x = F.relu(linear(layer, x, *extra))
+            x = linear(layer, x, *extra).relu_()
             extra = [coarse] if self.coarse_pred_each_layer else []
-        return linear(self.predictor, x, *extra).transpose(1, 2)
+        x = linear(self.predictor, x, *extra)
+        return x.unflatten(0, (batch, -1)).transpose(1, 2)
 
 
 def linear(layer: Any, *inputs: Tensor) -> Tensor:
@@ -83,13 +88,13 @@ def linear(layer: Any, *inputs: Tensor) -> Tensor:
 
     Args:
         layer: a ``Conv1d`` whose input channels are those of all ``inputs``.
-        inputs: (N, P, C) each.
+        inputs: (M, C) each.
 
     Returns:
-        (N, P, ``layer.out_channels``).
+        (M, ``layer.out_channels``).
     """
-    weights = layer.weight.squeeze(2).split([x.shape[2] for x in inputs], dim=1)
+    weights = layer.weight.squeeze(2).split([x.shape[1] for x in inputs], dim=1)
     result = F.linear(inputs[0], weights[0], layer.bias)
     for x, weight in zip(inputs[1:], weights[1:], strict=True):
-        result = result + F.linear(x, weight)
+        result = torch.addmm(result, x, weight.t())
     return result
