@@ -49,7 +49,7 @@ def label_along_boundaries(
         finite, and where too many cells have a boundary or too little to tell them by.
     """
     if (
-        logits.is_cuda
+        logits.device.type != 'cpu'
         or len(logits) > 1
         or logits.shape[1] == 1
         or not doubles(logits, grid, align_corners=align_corners)

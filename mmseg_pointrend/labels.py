@@ -87,7 +87,7 @@ def label_piece(
     if logits.shape[1] == 1:
         return decide(logits, threshold), torch.zeros_like(logits[:, 0])
     first = logits.amax(dim=1, keepdim=True)
-    if logits.is_cuda or not first.isfinite().all():
+    if logits.device.type != 'cpu' or not first.isfinite().all():
         labels = logits.argmax(dim=1, keepdim=True)
         torch.sub(logits, first, out=differences)
     else:

@@ -142,7 +142,8 @@ def read_features(
     pairs = [(row, column) for row in rows for column in columns]
     indices = torch.stack([y * width + x for (y, _), (x, _) in pairs], dim=2)
     weights = torch.stack([down * across for (_, down), (_, across) in pairs], dim=2)
-    if features.is_cuda or torch.compiler.is_compiling() or torch.is_grad_enabled():
+    eager_cpu = features.device.type == 'cpu' and not torch.compiler.is_compiling()
+    if torch.is_grad_enabled() or not eager_cpu:
         values = read_points(features, indices.flatten(1)).unflatten(2, (-1, 4))
         return (values * weights.unsqueeze(1)).sum(dim=3)
     images = [
@@ -265,7 +266,7 @@ def largest(values: Tensor, count: int) -> Tensor:
         (N, ``count``), int64.
     """
     sample = values[:, ::16]
-    if values.is_cuda or sample.shape[1] < count or count == 0:
+    if values.device.type != 'cpu' or sample.shape[1] < count or count == 0:
         return values.topk(count, dim=1, sorted=False).indices
     bounds = sample.topk(count, dim=1, sorted=False).values.amin(dim=1)
     rows = []

@@ -80,18 +80,19 @@ class Renderer:
     threshold: float | None = None
 
     def refine(
-        self, logits: Tensor, steps: Sequence[Step]
+        self, coarse: Tensor, steps: Sequence[Step]
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Upsample bilinearly, find the hardest pixels, classify them, write them back.
 
         Args:
-            logits: coarse prediction, (N, K, h, w), float32.
+            coarse: logits, (N, K, h, w).
             steps: where to go, the last one to the grid of the result.
 
         Yields:
-            The refined logits after each step, (N, K, H, W), and the flat indices of
-            the pixels that the step classified again, (N, P).
+            The refined logits after each step, (N, K, H, W), float32, and the flat
+            indices of the pixels that the step classified again, (N, P).
         """
+        logits = coarse.float().contiguous()
         for step in steps:
             logits = resample(logits, step.grid, align_corners=self.align_corners)
             hardest = logits.new_empty(len(logits), 0, dtype=torch.int64)
@@ -106,7 +107,7 @@ class Renderer:
 
     def logits(self, coarse: Tensor, steps: Sequence[Step]) -> Tensor:
         """What :meth:`refine` ends with: (N, K, h, w) to (N, K, H, W)."""
-        logits = coarse
+        logits = coarse.float().contiguous()
         for refined, _hardest in self.refine(coarse, steps):
             logits = refined
         return logits
@@ -124,7 +125,7 @@ class Renderer:
             (N, H, W), int64.
         """
         if not steps:
-            return decide(coarse, self.threshold)
+            return decide(coarse.float(), self.threshold)
         logits = self.logits(coarse, steps[:-1])
         labels, hardest = self._labels_and_hardest(logits, steps[-1])
         if hardest.shape[1] > 0:

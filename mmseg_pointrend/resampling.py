@@ -116,9 +116,8 @@ def blend(maps: Tensor, dim: int, after: int, out: Tensor) -> Tensor:
 
 def strip_rows(maps: Tensor, width: int) -> int:
     """How many rows of ``width`` pixels to treat at once."""
-    if maps.is_cuda:
-        return max((STRIP_VALUES * 16) // (maps.shape[0] * maps.shape[1] * width), 1)
-    return max(STRIP_VALUES // (maps.shape[0] * maps.shape[1] * width), 1)
+    values = STRIP_VALUES if maps.device.type == 'cpu' else 16 * STRIP_VALUES
+    return max(values // (maps.shape[0] * maps.shape[1] * width), 1)
 
 
 def buffers(like: Tensor, count: int, numel: int) -> list[Tensor]:

@@ -335,3 +335,19 @@ def test_padding_takes_no_points_when_labels_are_rendered():
     wanted = torch.zeros(1, 64, 96, dtype=torch.int64)
     wanted[:, 4:52, 8:80] = 1
     assert torch.equal(labels, wanted)
+
+
+@torch.no_grad()
+def test_a_channels_last_model_predicts_the_same():
+    model = tiny_model()
+    inputs, samples = batch((64, 96))
+    logits = model(inputs)
+    labels = [result.pred_sem_seg.data for result in model.predict(inputs, samples)]
+    model = model.to(memory_format=torch.channels_last)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    feats, coarse = model.coarse_prediction(inputs)
+    assert feats[0].is_contiguous(memory_format=torch.channels_last)
+    assert coarse.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(model(inputs), logits, atol=1e-3, rtol=1e-3)
+    for result, wanted in zip(model.predict(inputs, samples), labels, strict=True):
+        assert (result.pred_sem_seg.data == wanted).float().mean() > 0.999

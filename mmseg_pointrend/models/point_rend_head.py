@@ -321,7 +321,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         """
         steps = self.steps(coarse, target, regions)
         renderer = self.renderer(self.fine_features(inputs), coarse)
-        return renderer.logits(coarse.float(), steps)
+        return renderer.logits(coarse, steps)
 
     def render_labels(
         self,
@@ -349,7 +349,7 @@ class PointRendHead(BaseCascadeDecodeHead):
     ) -> Tensor:
         """The tensor part of :meth:`render_labels`, which compiles to one graph."""
         with torch.no_grad():
-            return self.renderer(fine, coarse).labels(coarse.float(), steps)
+            return self.renderer(fine, coarse).labels(coarse, steps)
 
     def render_steps(
         self,
@@ -363,9 +363,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         See :meth:`mmseg_pointrend.rendering.Renderer.refine`.
         """
         steps = self.steps(coarse, target, regions)
-        return self.renderer(self.fine_features(inputs), coarse).refine(
-            coarse.float(), steps
-        )
+        return self.renderer(self.fine_features(inputs), coarse).refine(coarse, steps)
 
     def steps(
         self,
