@@ -42,7 +42,9 @@ def compile_model(model: Model, **options: Any) -> Model:
     """Compile the network and the renderer of labels, for inference.
 
     The first image of each size takes minutes on a CPU, later ones of that size are
-    fast. Without a compiler the model stays as it is, with one warning.
+    fast. Without a compiler the model stays as it is, with one warning. What renders
+    logits (``return_logits``, test-time augmentation, sliding windows) gains from the
+    network alone. Copies of a compiled model share its weights.
 
     Args:
         model: a :class:`PointRendEncoderDecoder`, also wrapped, changed in place.
@@ -89,18 +91,21 @@ class Compiler:
         """
         compiled = torch.compile(function, **self.options, **options)
 
-        def call(*args: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             if not self.works:
-                return function(*args)
+                return function(*args, **kwargs)
             try:
-                return compiled(*args)
+                return compiled(*args, **kwargs)
+            except torch.OutOfMemoryError:
+                raise
             except Exception as error:
-                result = function(*args)
+                result = function(*args, **kwargs)
                 self.works = False
                 reason = ' '.join(str(error).split())[:200]
                 warnings.warn(
                     f'torch.compile failed ({type(error).__name__}: {reason}), going '
-                    'on without it: install a C++ compiler (on a GPU, Triton).',
+                    'on without it: if no compiler was found, install g++ (on a GPU, '
+                    'Triton).',
                     stacklevel=2,
                 )
                 return result

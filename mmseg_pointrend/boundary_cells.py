@@ -57,7 +57,7 @@ def label_along_boundaries(
         return None
     low, high = torch.aminmax(logits)
     rounding = 1e-5 * max(-low.item(), high.item())
-    if not rounding < torch.inf:
+    if not (high - low).isfinite():
         return None
     classes, hardness = label_map(logits)
     # The hardest that a pixel of each cell can be; infinite where classes meet.
@@ -80,6 +80,8 @@ def label_along_boundaries(
         some_valid = F.max_pool2d(valid.float(), kernel_size=2, stride=2, padding=1)
         bounds.masked_fill_(some_valid.flatten() == 0, -torch.inf)
     missing = num_points - int((hardness > -torch.inf).sum())
+    if len(mixed) + missing > limit:
+        return None
     if missing > 0:
         available = int((bounds > -torch.inf).sum())
         hardness = look_at(bounds.topk(min(missing, available)).indices)
@@ -107,7 +109,7 @@ def label_map(logits: Tensor) -> tuple[Tensor, Tensor]:
     """
     labels = logits.new_empty(1, *map_size(logits))
     hardness = torch.empty_like(labels)
-    count = strip_rows(logits, logits.shape[3])
+    count = min(strip_rows(logits, logits.shape[3]), logits.shape[2])
     memory = buffers(logits, 2, count * logits[0, :, 0].numel())
     for start in range(0, logits.shape[2], count):
         rows = slice(start, start + count)

@@ -9,6 +9,7 @@ at i / (n - 1) with ``align_corners``, the two conventions of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,10 +139,16 @@ def subdivision_grids(
             return []
     else:
         height, width = (
-            max(round(1 / axis.step) + align_corners, 1) if axis.step else 1
-            for axis in (target.y, target.x)
+            count if axis.step == 0 else max(round(1 / axis.step) + align_corners, 1)
+            for axis, count in zip((target.y, target.x), start, strict=True)
         )
-        sizes = subdivision_sizes(start, (height, width), scale_factor)
+        # A small image in a large frame does not deserve maps larger than itself.
+        largest = max(math.prod(start), math.prod(target.size))
+        sizes = [
+            size
+            for size in subdivision_sizes(start, (height, width), scale_factor)
+            if size == (height, width) or math.prod(size) <= largest
+        ]
     return [Grid.of_frame(size, align_corners) for size in sizes[:-1]] + [target]
 
 

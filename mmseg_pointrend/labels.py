@@ -38,7 +38,8 @@ def label_pixels(
     Args:
         logits: (N, K, h, w), float32.
         grid: pixel centres of the result.
-        uncertainty: from (N, K, *) to (N, *); None leaves it at zero.
+        uncertainty: from (N, K, *) to (N, *); None leaves it
+            undefined.
         align_corners: the convention of interpolation.
         threshold: decision probability, where K is 1.
 
@@ -93,7 +94,7 @@ def label_piece(
     else:
         classes = logits.shape[1]
         torch.sub(logits, first, out=differences)
-        # The largest logit's difference is zero, others' are negative, however close.
+        # Zero at the largest logit, below -1 elsewhere, down to differences of 1e-30.
         codes = torch.arange(classes, 0, -1, dtype=logits.dtype).view(1, -1, 1, 1)
         torch.add(codes, differences, alpha=1e30, out=spare)
         labels = (classes - spare.amax(dim=1, keepdim=True)).long()

@@ -14,12 +14,8 @@ from torch import Tensor
 from mmseg_pointrend.boundary_cells import label_along_boundaries
 from mmseg_pointrend.grids import Grid, Region, valid_pixels
 from mmseg_pointrend.labels import decide, label_pixels
-from mmseg_pointrend.points import (
-    hardest_pixels,
-    read_features,
-    read_points,
-    write_points,
-)
+from mmseg_pointrend.points import hardest_pixels
+from mmseg_pointrend.reading import read_features, read_points, write_points
 from mmseg_pointrend.resampling import resample
 from mmseg_pointrend.uncertainty import Uncertainty, logit_margin
 
@@ -102,7 +98,7 @@ class Renderer:
                 hardest = hardest_pixels(hardness, step.num_points, step.valid)
                 current = read_points(logits, hardest)
                 better = self.classify(step.grid.points(hardest), current)
-                write_points(logits, hardest, better)
+                logits = write_points(logits, hardest, better)
             yield logits, hardest
 
     def logits(self, coarse: Tensor, steps: Sequence[Step]) -> Tensor:

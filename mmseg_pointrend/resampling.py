@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_pointrend.grids import Axis, Grid, map_size
-from mmseg_pointrend.points import axis_neighbours
+from mmseg_pointrend.grids import Grid, map_size
+from mmseg_pointrend.reading import frame_to_pixels, neighbours
 
 STRIP_VALUES = 1 << 20
 """Values of a strip on a CPU: 4 MiB of float32 stay in the cache."""
@@ -24,8 +24,8 @@ def resample(maps: Tensor, grid: Grid, *, align_corners: bool) -> Tensor:
         return F.interpolate(
             maps, grid.size, mode='bilinear', align_corners=align_corners
         )
-    top, bottom, down = _between(grid.y, maps.shape[2], align_corners, maps)
-    left, right, across = _between(grid.x, maps.shape[3], align_corners, maps)
+    top, bottom, down = _between(grid, 0, maps, align_corners)
+    left, right, across = _between(grid, 1, maps, align_corners)
     rows = torch.lerp(maps[:, :, top], maps[:, :, bottom], down.unsqueeze(1))
     return torch.lerp(rows[..., left], rows[..., right], across)
 
@@ -53,10 +53,10 @@ def strips(
     if doubles(maps, grid, align_corners=align_corners):
         yield from _doubled_strips(maps)
         return
-    top, bottom, down = _between(grid.y, maps.shape[2], align_corners, maps)
-    left, right, across = _between(grid.x, maps.shape[3], align_corners, maps)
+    top, bottom, down = _between(grid, 0, maps, align_corners)
+    left, right, across = _between(grid, 1, maps, align_corners)
     batch, channels, _, width = maps.shape
-    count = strip_rows(maps, grid.x.count)
+    count = min(strip_rows(maps, grid.x.count), grid.y.count)
     upper, lower = buffers(maps, 2, batch * channels * count * width)
     near, far = buffers(maps, 2, batch * channels * count * grid.x.count)
     for start in range(0, grid.y.count, count):
@@ -74,7 +74,7 @@ def strips(
 def _doubled_strips(maps: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
     """Every other row and column at a time, so that no value has to be moved."""
     batch, channels, height, width = maps.shape
-    count = strip_rows(maps, width)
+    count = min(strip_rows(maps, width), height)
     blended = maps.new_empty(batch * channels * (count + 2) * width)
     piece = maps.new_empty(batch * channels * count * width)
     for start in range(0, height, count):
@@ -116,7 +116,7 @@ def blend(maps: Tensor, dim: int, after: int, out: Tensor) -> Tensor:
 
 def strip_rows(maps: Tensor, width: int) -> int:
     """How many rows of ``width`` pixels to treat at once."""
-    values = STRIP_VALUES if maps.device.type == 'cpu' else 16 * STRIP_VALUES
+    values = STRIP_VALUES if maps.device.type == 'cpu' else 4 * STRIP_VALUES
     return max(values // (maps.shape[0] * maps.shape[1] * width), 1)
 
 
@@ -134,11 +134,20 @@ def part(buffer: Tensor, shape: torch.Size | tuple[int, ...]) -> Tensor:
 
 
 def _between(
-    axis: Axis, count: int, align_corners: bool, maps: Tensor
+    grid: Grid, axis: int, maps: Tensor, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Neighbours of an axis' pixels among ``count``, and the weight of the second."""
-    centers = axis.centers(torch.arange(axis.count, device=maps.device))
-    (lower, _), (upper, weight) = axis_neighbours(
-        centers, count, 'border', align_corners
-    )
+    """Neighbours of a grid's rows (axis 0) or columns (axis 1) in a map.
+
+    Returns:
+        Number of the first and of the second neighbour, and the weight of the second.
+    """
+    count, pixels = maps.shape[2 + axis], (grid.y, grid.x)[axis]
+    numbers = torch.arange(pixels.count, device=maps.device)
+    if not grid.whole:
+        places = frame_to_pixels(pixels.centers(numbers), count, align_corners)
+    elif align_corners:  # whole maps in the very steps of F.interpolate
+        places = numbers.float() * ((count - 1) / max(pixels.count - 1, 1))
+    else:
+        places = (numbers + 0.5) * (count / pixels.count) - 0.5
+    (lower, _), (upper, weight) = neighbours(places, count, 'border')
     return lower, upper, weight.to(maps.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
@@ -32,6 +32,11 @@ class TestingHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Accelerate the model, which has its weights now."""
+        if self.fuse and any(isinstance(hook, EMAHook) for hook in runner.hooks):
+            raise InputError(
+                '--fuse-conv-bn cannot follow the averaged weights of EMAHook: test '
+                'without --fuse-conv-bn.'
+            )
         if self.fuse:
             fuse_conv_bn(runner.model)
         if self.compile:

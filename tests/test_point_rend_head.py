@@ -309,3 +309,13 @@ def test_the_mlp_reads_fine_features_before_the_coarse_prediction():
 
 def test_valid_region_of_an_unpadded_image_is_everything():
     assert valid_region((0, 0, 0, 0), (4, 8), align_corners=False) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize('coarse_from', ['current', 'initial'])
+def test_rendered_logits_have_gradients(coarse_from):
+    head = make_head(coarse_from=coarse_from, subdivision_num_points=40)
+    coarse = torch.randn(1, 4, 8, 8, requires_grad=True)
+    fine = torch.randn(1, 6, 8, 8, requires_grad=True)
+    head.render([fine], coarse, (32, 32)).square().sum().backward()
+    for gradient in (coarse.grad, fine.grad, head.mlp.predictor.weight.grad):
+        assert gradient.abs().sum() > 0

@@ -98,7 +98,7 @@ def variations(
     """
     sizes = {
         share: (round(size[0] * share), round(size[1] * share))
-        for share in (*SHARES_OF_SIDE, 0.5, 1)
+        for share in SHARES_OF_SIDE
     }
     usual = ours.decode_head.num_classes
     budget = ours.point_head.subdivision_num_points

@@ -47,8 +47,11 @@ class PointRendEncoderDecoder(EncoderDecoder):
         point_head: config of :class:`PointRendHead`; ``num_classes``,
             ``out_channels``, ``threshold``, ``align_corners`` and ``ignore_index`` are
             those of the (last) decode head.
-        test_cfg: MMSegmentation's keys, and ``return_logits`` (default False): whether
-            whole-image ``predict`` puts ``seg_logits`` beside ``pred_sem_seg``.
+        test_cfg: MMSegmentation's keys, and, for whole images, ``return_logits``
+            (default False): whether ``predict`` puts ``seg_logits`` beside
+            ``pred_sem_seg``; ``resize_logits`` (default False): whether it renders at
+            the size of the network's input and resizes those logits to the original
+            image, MMSegmentation's order, instead of rendering there.
         kwargs: ``backbone``, ``neck``, ``auxiliary_head``, ``data_preprocessor``,
             ``pretrained``, ``train_cfg``, ``init_cfg`` as in ``EncoderDecoder``.
 
@@ -259,8 +262,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
         """
         samples = data_samples or [SegDataSample() for _ in coarse]
         views = [View.of(sample.metainfo, size) for sample in samples]
-        # Images of one geometry are rendered together, others one by one.
-        together = len(set(views)) == 1
+        # A GPU renders images of one geometry together; a CPU is faster one by one.
+        together = len(set(views)) == 1 and coarse.device.type != 'cpu'
         batches = [range(len(views))] if together else [[i] for i in range(len(views))]
         for batch in batches:
             chosen = feats, coarse

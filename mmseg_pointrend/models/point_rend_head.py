@@ -27,9 +27,9 @@ from mmseg_pointrend.models.view import padding_of, paddings_of
 from mmseg_pointrend.points import (
     default_num_points,
     point_sample,
-    read_features,
     sample_training_points,
 )
+from mmseg_pointrend.reading import read_features
 from mmseg_pointrend.rendering import Renderer, Step
 from mmseg_pointrend.uncertainty import get_uncertainty
 
