@@ -405,3 +405,20 @@ def test_a_channels_last_model_predicts_the_same():
     torch.testing.assert_close(model(inputs), logits, atol=1e-3, rtol=1e-3)
     for result, wanted in zip(model.predict(inputs, samples), labels, strict=True):
         assert (result.pred_sem_seg.data == wanted).float().mean() > 0.999
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('pure', [False, True])
+@torch.no_grad()
+def test_low_precision_keeps_the_labels(dtype, pure):
+    head = make_head(subdivision_num_points=300)
+    coarse, fine = smooth(4, (32, 48)), torch.randn(1, 6, 32, 48)
+    wanted = head.render_labels([fine], coarse, (128, 192))
+    if pure:
+        head, fine = head.to(dtype), fine.to(dtype)
+    with torch.autocast('cpu', dtype, enabled=not pure):
+        labels = head.render_labels([fine], coarse, (128, 192))
+        logits = head.render([fine], coarse, (128, 192))
+    assert logits.dtype == torch.float32
+    assert (labels == wanted).float().mean() >= 0.999
+    assert (labels == logits.argmax(dim=1)).float().mean() >= 0.999
