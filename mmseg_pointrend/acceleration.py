@@ -38,6 +38,13 @@ def fuse_conv_bn(model: Model) -> Model:
     return model
 
 
+def unwrapped(model: Any) -> Any:
+    """The model inside of what MMEngine wraps for several processes or augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
 def compile_model(model: Model, **options: Any) -> Model:
     """Compile the network and the renderer of labels, for inference.
 
@@ -53,9 +60,7 @@ def compile_model(model: Model, **options: Any) -> Model:
     Raises:
         InputError: the model is another one.
     """
-    network: Any = model
-    while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
-        network = network.module
+    network = unwrapped(model)
     if not isinstance(network, PointRendEncoderDecoder):
         raise InputError(
             f'{type(network).__name__} cannot be compiled by mmseg_pointrend: use a '

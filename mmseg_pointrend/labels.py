@@ -38,8 +38,7 @@ def label_pixels(
     Args:
         logits: (N, K, h, w), float32.
         grid: pixel centres of the result.
-        uncertainty: from (N, K, *) to (N, *); None leaves it
-            undefined.
+        uncertainty: from (N, K, *) to (N, *); None leaves it undefined.
         align_corners: the convention of interpolation.
         threshold: decision probability, where K is 1.
 

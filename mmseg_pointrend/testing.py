@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
-from mmseg_pointrend.acceleration import compile_model, fuse_conv_bn
+from mmseg_pointrend.acceleration import compile_model, fuse_conv_bn, unwrapped
 from mmseg_pointrend.errors import InputError
 
 
@@ -54,8 +53,7 @@ def check_weights(model: Any, checkpoint: dict, source: str) -> None:
     Raises:
         InputError: weights are missing or have another shape.
     """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+    model = unwrapped(model)
     saved = {
         name.removeprefix('module.'): getattr(value, 'shape', None)
         for name, value in checkpoint.get('state_dict', checkpoint).items()

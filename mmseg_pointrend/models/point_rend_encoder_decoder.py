@@ -264,26 +264,24 @@ class PointRendEncoderDecoder(EncoderDecoder):
         views = [View.of(sample.metainfo, size) for sample in samples]
         # A GPU renders images of one geometry together; a CPU is faster one by one.
         together = len(set(views)) == 1 and coarse.device.type != 'cpu'
-        batches = [range(len(views))] if together else [[i] for i in range(len(views))]
-        for batch in batches:
-            chosen = feats, coarse
-            if not together:
-                image = slice(batch[0], batch[0] + 1)
-                chosen = [one[image] for one in feats], coarse[image]
-            view = views[batch[0]]
-            regions = self.point_head.valid_regions([view.padding] * len(batch), size)
+        step = len(samples) if together else 1
+        for start in range(0, len(samples), step):
+            batch = slice(start, start + step)
+            view, chosen = views[start], samples[batch]
+            maps = [one[batch] for one in feats], coarse[batch]
+            regions = self.point_head.valid_regions([view.padding] * len(chosen), size)
             target = view.target(self.align_corners)
             if not self.test_cfg.get('return_logits', False):
-                labels = self.point_head.render_labels(*chosen, target, regions)
-                for i, label in zip(batch, view.restore(labels), strict=True):
-                    samples[i].pred_sem_seg = PixelData(data=label[None].contiguous())
+                labels = self.point_head.render_labels(*maps, target, regions)
+                for sample, label in zip(chosen, view.restore(labels), strict=True):
+                    sample.pred_sem_seg = PixelData(data=label[None].contiguous())
                 continue
-            logits = view.restore(self.point_head.render(*chosen, target, regions))
+            logits = view.restore(self.point_head.render(*maps, target, regions))
             labels = decide(logits, self.decode_head.threshold)
-            for i, logit, label in zip(batch, logits, labels, strict=True):
+            for sample, logit, label in zip(chosen, logits, labels, strict=True):
                 value = logit.sigmoid() if len(logit) == 1 else logit
-                samples[i].seg_logits = PixelData(data=value)
-                samples[i].pred_sem_seg = PixelData(data=label[None])
+                sample.seg_logits = PixelData(data=value)
+                sample.pred_sem_seg = PixelData(data=label[None])
         return samples
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
