@@ -1,8 +1,15 @@
 """Modules in MMSegmentation's registry."""
 
+from mmseg_pointrend.models.efficientnet_lite import EfficientNetLite
 from mmseg_pointrend.models.point_mlp import PointMLP
 from mmseg_pointrend.models.point_rend_encoder_decoder import PointRendEncoderDecoder
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.tta import PointRendTTAModel
 
-__all__ = ['PointMLP', 'PointRendEncoderDecoder', 'PointRendHead', 'PointRendTTAModel']
+__all__ = [
+    'EfficientNetLite',
+    'PointMLP',
+    'PointRendEncoderDecoder',
+    'PointRendHead',
+    'PointRendTTAModel',
+]
