@@ -4,7 +4,7 @@ Importing this package registers its modules in MMSegmentation's registries.
 """
 
 from mmseg_pointrend import compat  # isort: skip  (must come before mmseg)
-from mmseg_pointrend import datasets, models
+from mmseg_pointrend import datasets, evaluation, models
 
 __version__ = '0.1.0'
-__all__ = ['compat', 'datasets', 'models']
+__all__ = ['compat', 'datasets', 'evaluation', 'models']

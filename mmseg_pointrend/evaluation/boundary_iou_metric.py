@@ -1,0 +1,180 @@
+"""How good is a segmentation at its boundaries?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import hypot
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+from prettytable import PrettyTable
+from torch import Tensor
+
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.evaluation.boundaries import (
+    boundary_band,
+    class_map,
+    near_boundary,
+    overlap,
+)
+
+
+@METRICS.register_module()
+class BoundaryIoUMetric(BaseMetric):
+    """Boundary IoU and the IoU in trimaps, of each class and their mean, in percent.
+
+    Boundary IoU (Cheng et al., CVPR 2021) compares only the pixels of the true and of
+    the predicted mask that are within d pixels of the mask's own boundary, so that the
+    inside of large objects does not hide errors at their edges. The outside of the
+    image is no part of a mask.
+
+    Trimap IoU (Kohli et al., 2009; DeepLab) is the IoU of the pixels within w pixels of
+    a true boundary; as w grows it tends to the IoU. The border of the image is no
+    boundary there.
+
+    Areas are summed over the data set before they are divided. Ignored pixels neither
+    count nor make boundaries.
+
+    Args:
+        dilation: d, as a share of the image's diagonal if a float below 1 (at least
+            one pixel), in pixels if an integer.
+        trimap_widths: each w in pixels; may be empty.
+        ignore_index: label of ignored pixels.
+        collect_device: ``'cpu'`` or ``'gpu'``, where processes exchange results.
+        prefix: put before the names of the figures, with a slash.
+
+    Raises:
+        InputError: ``dilation`` or ``trimap_widths`` is no such number.
+    """
+
+    def __init__(
+        self,
+        dilation: float = 0.005,
+        trimap_widths: Sequence[int] = (1, 2, 3, 5),
+        ignore_index: int = 255,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        ratio = isinstance(dilation, float) and 0 < dilation < 1
+        if not (ratio or is_pixels(dilation)):
+            raise InputError(
+                f'BoundaryIoUMetric.dilation={dilation!r} is no width: give a share of '
+                "the image's diagonal between 0 and 1, such as 0.005, or a whole "
+                'number of pixels of at least 1.'
+            )
+        if (
+            not isinstance(trimap_widths, Sequence)
+            or not all(map(is_pixels, trimap_widths))
+            or len(set(trimap_widths)) < len(trimap_widths)
+        ):
+            raise InputError(
+                f'BoundaryIoUMetric.trimap_widths={trimap_widths!r} is no list of '
+                'widths: give different whole numbers of pixels of at least 1, such as '
+                '(1, 2, 3, 5).'
+            )
+        self.dilation = dilation
+        self.trimap_widths = trimap_widths
+        self.ignore_index = ignore_index
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Measure each image.
+
+        Args:
+            data_batch: not used.
+            data_samples: predictions and labels, ``pred_sem_seg`` and ``gt_sem_seg``
+                with ``data`` of shape (1, H, W).
+
+        Raises:
+            InputError: a sample has no label, or one of another size.
+        """
+        for sample in data_samples:
+            if 'gt_sem_seg' not in sample:
+                raise InputError(
+                    'BoundaryIoUMetric needs labels but a sample has no gt_sem_seg: '
+                    'add LoadAnnotations to the pipeline of the data set, or take '
+                    'BoundaryIoUMetric out of the evaluator.'
+                )
+            truth = label_map(sample['gt_sem_seg']['data'])
+            prediction = label_map(sample['pred_sem_seg']['data'])
+            if truth.shape != prediction.shape:
+                sizes = ['x'.join(map(str, i.shape)) for i in (prediction, truth)]
+                raise InputError(
+                    f'the prediction has {sizes[0]} pixels but the label {sizes[1]}: '
+                    'put LoadAnnotations after Resize in the pipeline of the data set.'
+                )
+            self.results.append(self.measure(truth, prediction))
+
+    def measure(
+        self, truth: np.ndarray, prediction: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Intersections and unions of an image.
+
+        Args:
+            truth: ids, integers (H, W).
+            prediction: the same.
+
+        Returns:
+            Two arrays (1 + widths, classes) of pixels: bands first, then each trimap.
+        """
+        num_classes = len(self.dataset_meta['classes'])
+        valid = truth != self.ignore_index
+        truth = class_map(truth, num_classes)
+        prediction = class_map(prediction, num_classes)
+        distance = self.distance(truth.shape)
+        truth_band = boundary_band(truth, valid, distance)
+        prediction_band = boundary_band(prediction, valid, distance)
+        areas = [overlap(truth, prediction, truth_band, prediction_band, num_classes)]
+        for width in self.trimap_widths:
+            trimap = near_boundary(truth, valid, width)
+            areas.append(overlap(truth, prediction, trimap, trimap, num_classes))
+        intersections, unions = zip(*areas, strict=True)
+        return np.stack(intersections), np.stack(unions)
+
+    def distance(self, shape: tuple[int, ...]) -> int:
+        """Width of a band in pixels for an image (H, W)."""
+        if isinstance(self.dilation, int):
+            return self.dilation
+        return max(1, round(self.dilation * hypot(*shape)))
+
+    def compute_metrics(
+        self, results: list[tuple[np.ndarray, np.ndarray]]
+    ) -> dict[str, float]:
+        """Print a table of the classes and return the means.
+
+        Args:
+            results: intersections and unions of each image.
+
+        Returns:
+            ``mBIoU`` and ``trimap_mIoU_{w}px`` in percent. Classes that appear neither
+            in the truth nor in the prediction, there, do not count.
+        """
+        intersections, unions = (
+            np.stack(areas).sum(axis=0) for areas in zip(*results, strict=True)
+        )
+        with np.errstate(invalid='ignore'):
+            percent = 100 * intersections / unions
+        table = PrettyTable()
+        table.add_column('Class', list(self.dataset_meta['classes']))
+        columns = ['BIoU', *(f'Trimap {width}px' for width in self.trimap_widths)]
+        for name, values in zip(columns, percent, strict=True):
+            table.add_column(name, values.round(2).tolist())
+        print_log(f'boundaries per class:\n{table}', logger='current')
+        names = ['mBIoU', *(f'trimap_mIoU_{width}px' for width in self.trimap_widths)]
+        return {
+            name: round(float(values[counts > 0].mean()), 2) if counts.any() else np.nan
+            for name, values, counts in zip(names, percent, unions, strict=True)
+        }
+
+
+def is_pixels(value: Any) -> bool:
+    """Whether a value is a whole number of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def label_map(data: Tensor) -> np.ndarray:
+    """Labels (1, H, W) or (H, W) on any device, as an array (H, W)."""
+    return data.reshape(data.shape[-2:]).cpu().numpy()
