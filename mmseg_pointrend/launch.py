@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmseg.registry import METRICS
 
 from mmseg_pointrend.errors import InputError
 
@@ -163,10 +165,32 @@ def draw_predictions(
 
 
 def save_predictions(cfg: Config, folder: str) -> None:
-    """Write predicted label maps (``--out``)."""
+    """Write predicted label maps (``--out``).
+
+    Raises:
+        InputError: no metric of the config writes them.
+    """
     evaluators = cfg.test_evaluator
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        evaluator.update(output_dir=folder, keep_results=True)
+    if not isinstance(evaluators, list):
+        evaluators = [evaluators]
+    writers = [metric for metric in evaluators if writes_label_maps(metric.type)]
+    if not writers:
+        raise InputError(
+            '--out needs a metric in test_evaluator that writes label maps: add '
+            "dict(type='IoUMetric')."
+        )
+    for metric in writers:
+        metric.update(output_dir=folder, keep_results=True)
+
+
+def writes_label_maps(metric: Any) -> bool:
+    """Whether a metric, a class or its name, takes a folder for label maps.
+
+    An unknown name passes: the Runner says that it is unknown.
+    """
+    if isinstance(metric, str):
+        metric = METRICS.get(metric)
+    return metric is None or 'output_dir' in signature(metric).parameters
 
 
 def build_runner(cfg: Config) -> Runner:
