@@ -23,6 +23,23 @@ def test_each_leaf_is_short_relative_and_builds(path):
         assert model.point_head.num_classes == model.decode_head.num_classes
 
 
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
+def test_boundaries_are_evaluated_wherever_there_are_labels(path):
+    cfg = Config.fromfile(path)
+    assert [metric.type for metric in cfg.val_evaluator] == [
+        'IoUMetric',
+        'BoundaryIoUMetric',
+    ]
+    if 'test-server' in path.stem:
+        assert cfg.test_evaluator.type == 'CityscapesMetric'
+    else:
+        first = 'CityscapesMetric' if 'official' in path.stem else 'IoUMetric'
+        assert [metric.type for metric in cfg.test_evaluator] == [
+            first,
+            'BoundaryIoUMetric',
+        ]
+
+
 def test_the_front_door_is_the_recipe_of_the_readme():
     cfg = Config.fromfile(ROOT / 'configs/pointrend_deeplabv3plus_cityscapes.py')
     assert cfg.model.backbone.depth == 50

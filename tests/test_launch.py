@@ -13,6 +13,7 @@ from mmseg_pointrend.launch import (
     add_arguments,
     draw_predictions,
     load_config,
+    save_predictions,
     use_amp,
     use_tta,
 )
@@ -39,6 +40,16 @@ def test_missing_keys_are_named():
         use_tta(Config(dict(model=dict())))
     with pytest.raises(InputError, match=r'need default_hooks.visualization'):
         draw_predictions(Config(dict()), 'folder')
+
+
+def test_label_maps_are_written_by_the_metrics_that_can():
+    evaluators = [dict(type='IoUMetric'), dict(type='BoundaryIoUMetric')]
+    cfg = Config(dict(test_evaluator=evaluators))
+    save_predictions(cfg, 'folder')
+    assert cfg.test_evaluator[0].output_dir == 'folder'
+    assert cfg.test_evaluator[1] == dict(type='BoundaryIoUMetric')
+    with pytest.raises(InputError, match=r'--out needs a metric .*: add'):
+        save_predictions(Config(dict(test_evaluator=evaluators[1])), 'folder')
 
 
 def test_amp_wants_an_accelerator_and_a_plain_wrapper(monkeypatch):

@@ -32,6 +32,10 @@ def miou(output):
     return float(re.findall(r'mIoU: ([\d.]+)', output)[-1])
 
 
+def boundary_figures(output):
+    return re.findall(r'(mBIoU|trimap_mIoU_\dpx): ([\d.]+)', output)
+
+
 def losses(work_dir):
     """Logged losses by iteration."""
     log = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
@@ -56,6 +60,11 @@ def test_testing_prints_the_iou_of_each_class_and_the_mean(tested):
     for name in CLASSES:
         assert re.search(rf'\|\s+{name}\s+\|', tested)
     assert 0 <= miou(tested) <= 100
+
+
+def test_testing_prints_figures_of_the_boundaries(tested):
+    names = [name for name, _ in boundary_figures(tested)]
+    assert names == ['mBIoU', *(f'trimap_mIoU_{width}px' for width in (1, 2, 3, 5))]
 
 
 def test_fused_and_compiled_testing_gives_the_same_iou(
@@ -128,7 +137,6 @@ def tiny_version(config, tiny_config, scenes, folder):
         f'model = dict(_delete_=True, **{tiny.model.to_dict()})\n'
         f'test_dataloader = dict(dataset=dict(data_root={str(scenes)!r}),\n'
         '    num_workers=0, persistent_workers=False)\n'
-        f'test_evaluator = dict(output_dir={str(folder / "png")!r})\n'
     )
     return path
 
@@ -151,6 +159,7 @@ def test_the_test_server_format(trained, tiny_config, scenes, tmp_path, options)
             *('test', config, checkpoint, '--work-dir', tmp_path / 'work', *options),
             *('--cfg-options', 'test_pipeline.1.scale=(136,72)'),
             'test_dataloader.dataset.pipeline.1.scale=(136,72)',
+            f'test_evaluator.output_dir={tmp_path / "png"}',
         )
     )
     (png,) = (tmp_path / 'png').glob('*.png')
@@ -167,10 +176,12 @@ def test_official_cityscapes_evaluation(trained, tiny_config, scenes, tmp_path):
         tool(
             *('test', config, trained / 'iter_4.pth', '--work-dir', tmp_path / 'work'),
             *('--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(136,72)'),
+            f'test_evaluator.0.output_dir={tmp_path / "png"}',
         )
     )
     assert 'averageScoreCategories' in output
     assert 'averageScoreInstCategories' in output
+    assert 'mBIoU' in dict(boundary_figures(output))
     assert len(list((tmp_path / 'png').glob('*.png'))) == 3
 
 
@@ -194,6 +205,7 @@ def test_two_processes_train_and_their_metrics_equal_one_process(
     assert table.findall(both)
     assert table.findall(both) == table.findall(tested)
     assert miou(both) == miou(tested)
+    assert boundary_figures(both) == boundary_figures(tested)
 
 
 def test_amp_without_an_accelerator_is_one_sentence(tiny_config, tmp_path):
