@@ -1,0 +1,1 @@
+"""How good is a rendering, where, and at what price?"""

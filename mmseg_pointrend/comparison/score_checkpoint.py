@@ -1,0 +1,82 @@
+"""Score a checkpoint on the test set of its config, in several ways at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from rich.progress import track
+
+from mmseg_pointrend.acceleration import unwrapped
+from mmseg_pointrend.comparison.predictions import (
+    UPSAMPLED,
+    Settings,
+    predict_in_each_way,
+)
+from mmseg_pointrend.comparison.scores import Scores
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.launch import build_runner, keep_testing_only
+from mmseg_pointrend.testing import TestingHook
+
+
+def load_for_testing(cfg: Config, checkpoint: str) -> Runner:
+    """MMEngine's Runner with a model that has its weights.
+
+    Args:
+        cfg: config; what only training needs is dropped from it.
+        checkpoint: file.
+
+    Raises:
+        InputError: the checkpoint is not one of this model.
+    """
+    keep_testing_only(cfg)
+    cfg.load_from = checkpoint
+    runner = build_runner(cfg)
+    runner.register_hook(TestingHook())
+    runner.load_or_resume()
+    unwrapped(runner.model).eval()
+    return runner
+
+
+def score_checkpoint(
+    cfg: Config, checkpoint: str, settings: Settings
+) -> dict[str, dict[str, Any]]:
+    """Figures of every way to predict, from one run of the network over the images.
+
+    Args:
+        cfg: config.
+        checkpoint: file.
+        settings: see :func:`predict_in_each_way`.
+
+    Returns:
+        :meth:`Scores.summary` of each way; fixed and broken pixels are counted against
+        ``'upsampled'``.
+
+    Raises:
+        InputError: the checkpoint is not one of this model, or the test set has no
+            labels.
+    """
+    runner = load_for_testing(cfg, checkpoint)
+    model = unwrapped(runner.model)
+    dataset = runner.test_dataloader.dataset
+    scores: dict[str, Scores] = {}
+    for batch in track(runner.test_dataloader, description='scoring'):
+        data = model.data_preprocessor(batch, False)
+        samples = data['data_samples']
+        if 'gt_sem_seg' not in samples[0]:
+            raise InputError(
+                'the test set has no labels: add LoadAnnotations to '
+                'test_dataloader.dataset.pipeline.'
+            )
+        truths = [sample.gt_sem_seg.data.squeeze(0) for sample in samples]
+        before: list = [None] * len(samples)
+        for name, maps in predict_in_each_way(model, data['inputs'], samples, settings):
+            score = scores.setdefault(
+                name, Scores(dataset.metainfo['classes'], dataset.ignore_index)
+            )
+            for truth, labels, old in zip(truths, maps, before, strict=True):
+                score.add(truth, labels, old)
+            if name == UPSAMPLED:
+                before = maps
+    return {name: score.summary() for name, score in scores.items()}

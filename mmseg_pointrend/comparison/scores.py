@@ -1,0 +1,113 @@
+"""Figures of a way to predict, summed over a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmseg.evaluation import IoUMetric
+from torch import Tensor
+
+from mmseg_pointrend.evaluation import BoundaryIoUMetric
+from mmseg_pointrend.evaluation.boundaries import near_boundary
+
+RINGS = (1, 2, 3, 5, 8)
+"""Pixels: at most 1 from a true boundary, 2, 3, 4 to 5, 6 to 8, and farther."""
+
+
+class Scores:
+    """IoU, Boundary IoU, IoU in trimaps, and what changed against other predictions.
+
+    Args:
+        classes: their names.
+        ignore_index: label of ignored pixels.
+    """
+
+    def __init__(self, classes: Sequence[str], ignore_index: int) -> None:
+        self.classes = classes
+        self.ignore_index = ignore_index
+        self.boundary = BoundaryIoUMetric(ignore_index=ignore_index)
+        self.boundary.dataset_meta = dict(classes=classes)
+        self.areas: list[np.ndarray] = []
+        self.fixed = np.zeros(len(RINGS) + 1, dtype=np.int64)
+        self.broken = np.zeros_like(self.fixed)
+
+    def add(self, truth: Tensor, labels: Tensor, before: Tensor | None = None) -> None:
+        """Count an image.
+
+        Args:
+            truth: ids, (H, W).
+            labels: the prediction, (H, W).
+            before: the prediction it improves on, (H, W).
+        """
+        both, union, _, _ = IoUMetric.intersect_and_union(
+            labels, truth.to(labels), len(self.classes), self.ignore_index
+        )
+        self.areas.append(np.stack((both, union)))
+        arrays = truth.cpu().numpy(), labels.cpu().numpy()
+        self.boundary.results.append(self.boundary.measure(*arrays))
+        if before is not None:
+            fixed, broken = changed_pixels(
+                *arrays, before.cpu().numpy(), self.ignore_index
+            )
+            self.fixed += fixed
+            self.broken += broken
+
+    def summary(self) -> dict[str, Any]:
+        """All figures; IoU in percent, pixels as counts."""
+        both, union = np.stack(self.areas).sum(axis=0)
+        intersections, unions = (
+            np.stack(areas).sum(axis=0)
+            for areas in zip(*self.boundary.results, strict=True)
+        )
+        with np.errstate(invalid='ignore'):
+            iou = 100 * both / union
+            boundary = 100 * intersections / unions
+        return dict(
+            mIoU=mean(iou),
+            mBIoU=mean(boundary[0]),
+            trimap_mIoU={
+                width: mean(values)
+                for width, values in zip(
+                    self.boundary.trimap_widths, boundary[1:], strict=True
+                )
+            },
+            IoU=dict(zip(self.classes, iou.tolist(), strict=True)),
+            BIoU=dict(zip(self.classes, boundary[0].tolist(), strict=True)),
+            fixed=self.fixed.tolist(),
+            broken=self.broken.tolist(),
+        )
+
+
+def mean(values: np.ndarray) -> float:
+    """Mean over the classes that occur."""
+    return float(np.nanmean(values))
+
+
+def changed_pixels(
+    truth: np.ndarray, labels: np.ndarray, before: np.ndarray, ignore_index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count pixels made right and pixels made wrong by distance to a true boundary.
+
+    Args:
+        truth: ids, (H, W).
+        labels: the prediction, (H, W).
+        before: the prediction it replaces, (H, W).
+        ignore_index: label of ignored pixels.
+
+    Returns:
+        Two arrays, one count for each of :data:`RINGS` and one for all that is
+        farther: wrong before and right now; right before and wrong now.
+    """
+    valid = truth != ignore_index
+    ids = truth.astype(np.uint8 if truth.max() < 256 else np.uint16)
+    ring = np.full(truth.shape, len(RINGS))
+    for i, distance in reversed(list(enumerate(RINGS))):
+        ring[near_boundary(ids, valid, distance)] = i
+    was, now = before == truth, labels == truth
+    fixed, broken = (
+        np.bincount(ring[valid & changed], minlength=len(RINGS) + 1)
+        for changed in (~was & now, was & ~now)
+    )
+    return fixed, broken

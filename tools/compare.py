@@ -1,0 +1,83 @@
+"""Train the plain model, continue it as each contender, and score all of them.
+
+tools/compare.py --data-root data/camvid --work-dir work_dirs/compare --seeds 0 1
+
+Stages that are done are skipped and stopped ones continue, so a second call goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+try:
+    from mmseg_pointrend.comparison.report import print_scores, write_json
+    from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
+    from mmseg_pointrend.comparison.training import Contender, train
+    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.launch import KeyValueAction, load_config
+except ImportError as error:
+    raise SystemExit(f'error: {error}') from None
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+NAME = '{}_efficientnet-lite0-{}_1xb4-2k_camvid-360x480.py'
+CONTENDERS = {
+    'plain': NAME.format('deeplabv3plus', 'd16'),
+    'pointhead': NAME.format('pointhead_deeplabv3plus', 'd16'),
+    'pointrend': NAME.format('pointrend_deeplabv3plus', 'd16'),
+    'plain-d8': NAME.format('deeplabv3plus', 'd8'),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('--data-root', required=True, help='folder that prepare_camvid.py made')
+    add('--work-dir', type=Path, required=True, help='outside of the repository')
+    add('--seeds', type=int, nargs='+', default=[0], help='of the continuations')
+    add('--base-seed', type=int, default=0, help='of the plain model they continue')
+    add('--iterations', type=int, default=500, help='of each continuation')
+    add('--lr-factor', type=float, default=0.4, help='their share of the learning rate')
+    add('--contenders', nargs='+', choices=CONTENDERS, default=list(CONTENDERS))
+    add('--name', help='of the run of a single contender with other --cfg-options')
+    add('--cfg-options', nargs='+', action=KeyValueAction, default={})
+    add('--workers', type=int, default=1, help='processes that load training images')
+    args = parser.parse_args()
+
+    loaders = ['train_dataloader', 'val_dataloader', 'test_dataloader']
+    data = {f'{one}.dataset.data_root': args.data_root for one in loaders}
+    data['train_dataloader.num_workers'] = args.workers
+    plain = Contender('plain', str(CONFIGS / CONTENDERS['plain']), {})
+    start = train(
+        plain,
+        args.work_dir / f'base_seed{args.base_seed}',
+        options={**data, 'randomness.seed': args.base_seed},
+    )
+    rows = {}
+    for seed in args.seeds:
+        for key in args.contenders:
+            name = f'{args.name or key}_seed{seed}'
+            contender = Contender(
+                name, str(CONFIGS / CONTENDERS[key]), args.cfg_options
+            )
+            folder = args.work_dir / name
+            checkpoint = train(
+                contender,
+                folder,
+                iterations=args.iterations,
+                start=start,
+                lr_factor=args.lr_factor,
+                options={**data, 'randomness.seed': seed},
+            )
+            cfg = load_config(str(folder / 'train.py'), work_dir=str(folder / 'score'))
+            scores = score_checkpoint(cfg, str(checkpoint), {})
+            write_json(folder / 'scores.json', scores)
+            rows |= {f'{name} {way}': figures for way, figures in scores.items()}
+    print_scores(rows, ['pole', 'sign', 'fence', 'pedestrian', 'bicyclist'])
+
+
+if __name__ == '__main__':
+    with exit_with_sentence():
+        main()

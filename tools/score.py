@@ -1,0 +1,71 @@
+"""Score a checkpoint at boundaries, for several budgets of points in one run.
+
+tools/score.py CONFIG CHECKPOINT --points 0 256 1024 4096 --plot curve.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+try:
+    from mmseg_pointrend.comparison.report import (
+        plot_budgets,
+        print_scores,
+        write_json,
+    )
+    from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
+    from mmseg_pointrend.errors import InputError, exit_with_sentence
+    from mmseg_pointrend.launch import add_arguments, load_config
+except ImportError as error:
+    raise SystemExit(f'error: {error}') from None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--points',
+        type=int,
+        nargs='+',
+        default=[],
+        help='budgets of a subdivision step, beside the one of the config',
+    )
+    parser.add_argument(
+        '--coarse-from',
+        nargs='+',
+        choices=['current', 'initial'],
+        help="what the MLP sees; by default the config's",
+    )
+    parser.add_argument('--json', type=Path, help='file for all figures')
+    parser.add_argument('--plot', type=Path, help='PNG of accuracy against points')
+    add_arguments(parser)
+    args = parser.parse_args()
+    if args.plot and not args.points:
+        raise InputError('--plot draws accuracy against points: give --points, too.')
+
+    cfg = load_config(args.config, args.cfg_options, work_dir=args.work_dir)
+    points = {
+        f'{count} points': dict(subdivision_num_points=count)
+        for count in sorted(set(args.points))
+    }
+    settings = dict(points)
+    for source in args.coarse_from or []:
+        settings[f'coarse_from={source}'] = dict(coarse_from=source)
+    scores = score_checkpoint(cfg, args.checkpoint, settings)
+    print_scores(scores, next(iter(scores.values()))['IoU'])
+    if args.json:
+        write_json(args.json, scores)
+    if args.plot:
+        budgets = {
+            name: point['subdivision_num_points'] for name, point in points.items()
+        }
+        plot_budgets(args.plot, scores, budgets, f'{Path(args.config).stem}')
+
+
+if __name__ == '__main__':
+    with exit_with_sentence():
+        main()
