@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
 class InputError(ValueError):
     """A wrong file, key or value; the message is one sentence with the fix."""
+
+
+def name_some(names: Sequence[object]) -> str:
+    """The first three names and how many more there are: ``a, b, c and 2 more``."""
+    more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+    return ', '.join(map(str, names[:3])) + more
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from PIL import Image
 
 from mmseg_pointrend.datasets import prepare_cityscapes as module
 from mmseg_pointrend.datasets.prepare_cityscapes import prepare_cityscapes
+from mmseg_pointrend.datasets.workers import run_in_workers
 from mmseg_pointrend.errors import InputError
 
 REPO = Path(__file__).resolve().parents[1]
@@ -113,7 +115,7 @@ def test_prepared_folder_is_left_alone(
     prepare(root)
     before = [label.stat().st_mtime_ns for label in all_labels(root)]
     capsys.readouterr()
-    monkeypatch.setattr(module, '_make_labels', None)
+    monkeypatch.setattr(module, 'run_in_workers', None)
     assert prepare(root) == 0
     assert [label.stat().st_mtime_ns for label in all_labels(root)] == before
     assert capsys.readouterr().out == (
@@ -244,6 +246,15 @@ def test_command_line_prints_one_sentence(root: Path) -> None:
     assert (process.returncode, out) == (1, '')
     assert err.startswith(f'error: {root}/leftImg8bit/train holds 2 images')
     assert err.count('\n') == 1
+
+
+def test_a_failure_leaves_no_thread_behind() -> None:
+    before = threading.enumerate()
+    with pytest.raises(ValueError, match='invalid literal') as caught:
+        run_in_workers(int, ['1', 'x'], workers=1, description='numbers')
+    # The traceback keeps the frames alive, and with them what they did not end.
+    assert caught.tb is not None
+    assert threading.enumerate() == before
 
 
 @pytest.fixture

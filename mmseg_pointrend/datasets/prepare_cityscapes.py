@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-import multiprocessing
 import os
-import signal
-import sys
-import threading
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from glob import glob
 from pathlib import Path
 
 from cityscapesscripts.preparation.json2labelImg import json2labelImg
-from rich.progress import track
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.datasets.workers import check_workers, run_in_workers
+from mmseg_pointrend.errors import InputError, name_some
 
 COUNTS = {'train': 2975, 'val': 500, 'test': 1525}
 IMAGES = 'leftImg8bit'
@@ -54,8 +48,7 @@ def prepare_cityscapes(
     Raises:
         InputError: Something is missing, is unreadable or has the wrong count.
     """
-    if workers < 1:
-        raise InputError(f'workers is {workers}, give 1 or more.')
+    check_workers(workers)
     root = Path(root)
     _check_folders(root, check_counts)
 
@@ -71,7 +64,7 @@ def prepare_cityscapes(
     _check_totals(root, counts, check_counts)
 
     if todo:
-        _make_labels(todo, workers)
+        run_in_workers(_make_label, todo, workers=workers, description='label maps')
     found = ', '.join(f'{count} {split}' for split, count in counts.items())
     made = f'{len(todo)} made now' if todo else 'all made before'
     print(f'{root} is ready: {found} images, each with its label map ({made}).')
@@ -108,12 +101,10 @@ def _check_pairs(root: Path, split: str, images: set[str], labels: set[str]) -> 
     ):
         if missing:
             folder = root / kind / split
-            paths = [f'{folder / key}{suffix}' for key in sorted(missing)[:3]]
-            more = len(missing) - len(paths)
-            rest = f' and {more} more' if more else ''
+            paths = [f'{folder / key}{suffix}' for key in sorted(missing)]
             verb = 'is' if len(missing) == 1 else 'are'
             raise InputError(
-                f'{", ".join(paths)}{rest} {verb} missing, {_unpack(root, kind)}.'
+                f'{name_some(paths)} {verb} missing, {_unpack(root, kind)}.'
             )
 
 
@@ -133,40 +124,6 @@ def _check_totals(root: Path, counts: dict[str, int], check_counts: bool) -> Non
                 f'cityscapes-dataset.com in {root}, or use --any-count '
                 '(check_counts=False) for a partial data set.'
             )
-
-
-def _make_labels(stems: list[Path], workers: int) -> None:
-    # A spawned worker would import this package, and PyTorch with it.
-    context = multiprocessing.get_context('fork' if sys.platform == 'linux' else None)
-    pool = ProcessPoolExecutor(
-        min(workers, len(stems)), mp_context=context, initializer=_start_worker
-    )
-    try:
-        futures = [pool.submit(_make_label, stem) for stem in stems]
-        for future in track(
-            as_completed(futures), description='label maps', total=len(futures)
-        ):
-            future.result()
-    except BrokenProcessPool as error:
-        raise InputError(
-            'a worker process was killed, perhaps for want of memory: run again with '
-            f'fewer --workers than {workers}, what is made is kept.'
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leaves Ctrl-C to the parent and ends with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _make_label(stem: Path) -> None:
