@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -64,6 +66,26 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_an_empty_folder_is_named(root):
     with pytest.raises(InputError, match=r'no \*.jpeg in .*img'):
         camvid(root, img_suffix='.jpeg')
+
+
+def test_png_images_are_found(root):
+    for path in (root / 'img').iterdir():
+        cv2.imwrite(str(path.with_suffix('.png')), cv2.imread(str(path)))
+    with pytest.raises(InputError, match=r'img holds both \*.png and \*.jpg: remove'):
+        camvid(root)
+    assert camvid(root, img_suffix='.jpg')[0]['inputs'].shape == (3, 8, 12)
+    for path in (root / 'img').glob('*.jpg'):
+        path.unlink()
+    dataset = camvid(root)
+    assert [Path(dataset[i]['data_samples'].img_path).name for i in range(3)] == [
+        'a.png',
+        'b.png',
+        'c.png',
+    ]
+    for path in (root / 'img').iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r'no \*\{.png,.jpg\} in .*img: check'):
+        camvid(root)
 
 
 def test_images_without_labels_are_named(root):

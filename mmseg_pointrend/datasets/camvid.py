@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from mmseg.registry import DATASETS
 
 from mmseg_pointrend.datasets.checked import CheckedFiles
+from mmseg_pointrend.errors import InputError
 
 VOID = 11
+IMAGE_SUFFIXES = ('.png', '.jpg')
 
 
 @DATASETS.register_module()
@@ -20,7 +23,8 @@ class CamVidDataset(CheckedFiles):
     database", 2009; the 11 classes are those of SegNet.
 
     Args:
-        img_suffix: ending of image files.
+        img_suffix: ending of image files; None takes ``.png`` or ``.jpg``, whichever
+            the folder holds.
         kwargs: as in MMSegmentation's ``BaseSegDataset``.
     """
 
@@ -53,10 +57,40 @@ class CamVidDataset(CheckedFiles):
         ],
     )
 
-    def __init__(self, img_suffix: str = '.jpg', **kwargs: Any) -> None:
+    img_suffix: str | None
+
+    def __init__(self, img_suffix: str | None = None, **kwargs: Any) -> None:
         super().__init__(img_suffix=img_suffix, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """List the samples.
+
+        Raises:
+            InputError: as in :class:`CheckedFiles`, or the images are of two kinds.
+        """
+        if self.img_suffix is None:
+            self.check_folders()
+            folder = Path(self.data_prefix['img_path'])
+            # Without images the error is that of CheckedFiles.
+            self.img_suffix = find_image_suffix(folder) or '{.png,.jpg}'
+        return super().load_data_list()
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int]:
         """Ids in the files to ids of ``new_classes``; void becomes 255."""
         return {**(super().get_label_map(new_classes) or {}), VOID: 255}
+
+
+def find_image_suffix(folder: Path) -> str | None:
+    """The one of ``IMAGE_SUFFIXES`` that files below ``folder`` have, if any.
+
+    Raises:
+        InputError: Files have both.
+    """
+    found = [suffix for suffix in IMAGE_SUFFIXES if any(folder.glob(f'**/*{suffix}'))]
+    if len(found) > 1:
+        raise InputError(
+            f'{folder} holds both *.png and *.jpg: remove one kind, or set img_suffix '
+            'of the dataset.'
+        )
+    return found[0] if found else None

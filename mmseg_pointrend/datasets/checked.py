@@ -11,7 +11,7 @@ from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, name_some
 
 
 class CheckedFiles(BaseSegDataset):
@@ -27,14 +27,7 @@ class CheckedFiles(BaseSegDataset):
         Raises:
             InputError: a folder is missing or empty, or images have no label.
         """
-        for key, folder in self.data_prefix.items():
-            if folder and not Path(folder).is_dir():
-                raise InputError(
-                    f'the data folder {Path(folder).absolute()} ({key}) does not exist:'
-                    ' link the data set there, or set data_root of '
-                    'train_dataloader.dataset, val_dataloader.dataset and '
-                    'test_dataloader.dataset.'
-                )
+        self.check_folders()
         samples = super().load_data_list()
         if not samples:
             raise InputError(
@@ -45,13 +38,23 @@ class CheckedFiles(BaseSegDataset):
             wanted = [sample['seg_map_path'] for sample in samples]
             missing = [path for path in wanted if not Path(path).is_file()]
             if missing:
-                more = f' and {len(missing) - 3} more' if len(missing) > 3 else ''
                 raise InputError(
                     f'{len(missing)} of {len(samples)} images have no label: '
-                    f'{", ".join(missing[:3])}{more} do not exist; add them '
-                    '(for Cityscapes run tools/prepare_cityscapes.py).'
+                    f'{name_some(missing)} do not exist; add them '
+                    '(tools/prepare_cityscapes.py and tools/prepare_camvid.py do).'
                 )
         return samples
+
+    def check_folders(self) -> None:
+        """Raise an :class:`InputError` if a folder of ``data_prefix`` is missing."""
+        for key, folder in self.data_prefix.items():
+            if folder and not Path(folder).is_dir():
+                raise InputError(
+                    f'the data folder {Path(folder).absolute()} ({key}) does not exist:'
+                    ' link the data set there, or set data_root of '
+                    'train_dataloader.dataset, val_dataloader.dataset and '
+                    'test_dataloader.dataset.'
+                )
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on a sample.
