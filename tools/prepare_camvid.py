@@ -1,0 +1,61 @@
+"""Lays out CamVid, in its 11-class or its original form, and checks it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'source',
+        help='the folder with train, trainannot, ... (SegNet), or with '
+        '701_StillsRaw_full and LabeledApproved_full (original); one with img and ann '
+        'is only checked',
+    )
+    parser.add_argument(
+        '--out',
+        default='data/camvid',
+        help='the folder to make (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=os.cpu_count() or 1,
+        help='number of processes (default: one for each core)',
+    )
+    parser.add_argument(
+        '--full-size',
+        action='store_true',
+        help='keep the 960x720 pixels of the original images instead of 480x360',
+    )
+    parser.add_argument(
+        '--any-count',
+        action='store_true',
+        help='take a partial data set: do not ask for 367/101/233 pairs',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmseg_pointrend.datasets.prepare_camvid import prepare_camvid
+    from mmseg_pointrend.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        prepare_camvid(
+            args.source,
+            args.out,
+            workers=args.workers,
+            full_size=args.full_size,
+            check_counts=not args.any_count,
+        )
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
