@@ -160,8 +160,7 @@ def predict_both(
     """
     batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
     inputs = model.data_preprocessor(batch)['inputs']
-    feats = model.extract_feat(inputs)
-    coarse = model.coarse_logits(feats)[-1]
+    feats, coarse = model.coarse_prediction(inputs)
     size = map_size(inputs)
     plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)[0].cpu()
     *_, (logits, indices) = model.point_head.render_steps(feats, coarse, size)

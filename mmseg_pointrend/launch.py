@@ -12,7 +12,7 @@ import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 from mmseg.registry import METRICS
 
 from mmseg_pointrend.errors import InputError
@@ -96,6 +96,16 @@ def keep_testing_only(cfg: Config) -> None:
     """
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
         cfg[key] = None
+
+
+def resume_latest(cfg: Config) -> None:
+    """Continue from the latest checkpoint in the work dir (``--resume``).
+
+    MMEngine would go back to ``load_from`` where the config has one.
+    """
+    cfg.resume = True
+    if find_latest_checkpoint(cfg.work_dir):
+        cfg.load_from = None
 
 
 def use_amp(cfg: Config) -> None:

@@ -13,6 +13,7 @@ try:
         add_arguments,
         build_runner,
         load_config,
+        resume_latest,
         use_amp,
     )
 except ImportError as error:
@@ -43,7 +44,7 @@ def main() -> None:
     if args.amp:
         use_amp(cfg)
     if args.resume:
-        cfg.resume = True
+        resume_latest(cfg)
     build_runner(cfg).train()
 
 

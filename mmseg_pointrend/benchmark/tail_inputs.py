@@ -94,8 +94,8 @@ def trained_inputs(ours: ConfigDict, settings: Settings) -> TailInputs:
     ]
     images = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).float()
     preprocessor = model.data_preprocessor
-    feats = model.extract_feat((images - preprocessor.mean) / preprocessor.std)
-    coarse = model.coarse_logits(feats)[-1]
+    inputs = (images - preprocessor.mean) / preprocessor.std
+    feats, coarse = model.coarse_prediction(inputs)
     fine = torch.cat([feats[index] for index in model.point_head.in_index], dim=1)
     channels = fine_channels(ours, settings)
     filled = channels - fine.shape[1]

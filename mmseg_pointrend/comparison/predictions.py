@@ -12,6 +12,7 @@ from mmseg.models.utils import resize
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from mmseg_pointrend.comparison.point_heads import PointHeadComparison
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.grids import map_size
 from mmseg_pointrend.models import PointRendEncoderDecoder, PointRendHead
@@ -43,7 +44,7 @@ def predict_in_each_way(
 
     Yields:
         A name and N maps (H, W): ``'upsampled'``, then ``'predicted'`` if the model
-        has points, then each of ``settings``.
+        has points, then each of ``settings``, then each head of ``variants``.
     """
     if isinstance(model, PointRendEncoderDecoder):
         feats, coarse = model.coarse_prediction(inputs)
@@ -57,12 +58,16 @@ def predict_in_each_way(
     )
     yield UPSAMPLED, labels_of(model.postprocess_result(logits, samples))
     if isinstance(model, PointRendEncoderDecoder):
-        for name, attributes in {PREDICTED: {}, **settings}.items():
-            with changed(model.point_head, attributes):
-                results = model.predict_from_coarse(
-                    feats, coarse, map_size(inputs), samples
-                )
+        head, size = model.point_head, map_size(inputs)
+        ways = [(name, head, changes) for name, changes in settings.items()]
+        variants = model.variants if isinstance(model, PointHeadComparison) else {}
+        ways += [(name, variant, {}) for name, variant in variants.items()]
+        for name, chosen, changes in [(PREDICTED, head, {}), *ways]:
+            model.point_head = chosen
+            with changed(chosen, changes):
+                results = model.predict_from_coarse(feats, coarse, size, samples)
             yield name, labels_of(results)
+        model.point_head = head
     elif getattr(model, 'num_stages', 1) > 1:
         yield PREDICTED, labels_of(model.predict(inputs, samples))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner.checkpoint import find_latest_checkpoint
+from mmengine.runner import find_latest_checkpoint
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.launch import load_config

@@ -10,6 +10,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_pointrend.errors import InputError
+
 
 @MODELS.register_module()
 class PointMLP(BaseModule):
@@ -30,7 +32,12 @@ class PointMLP(BaseModule):
         num_layers: number of hidden layers.
         coarse_pred_each_layer: feed the coarse prediction to every layer, as in the
             paper's instance segmentation, and not to the first alone.
+        residual: add the coarse prediction to the result, so that the MLP learns what
+            to change and starts from changing nothing.
         init_cfg: overrides the initialisation, in MMEngine's form.
+
+    Raises:
+        InputError: ``residual`` with coarse channels that are not the result's.
     """
 
     def __init__(
@@ -42,6 +49,7 @@ class PointMLP(BaseModule):
         hidden_channels: int = 256,
         num_layers: int = 3,
         coarse_pred_each_layer: bool = False,
+        residual: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         if init_cfg is None:
@@ -50,7 +58,13 @@ class PointMLP(BaseModule):
                 layer='Conv1d',
                 override=dict(type='Normal', name='predictor', std=0.001, bias=0),
             )
+        if residual and coarse_channels != out_channels:
+            raise InputError(
+                f'point_head.mlp.residual needs as many {out_channels=} as '
+                f'{coarse_channels=}: set residual=False.'
+            )
         super().__init__(init_cfg)
+        self.residual = residual
         self.coarse_pred_each_layer = coarse_pred_each_layer
         again = coarse_channels if coarse_pred_each_layer else 0
         widths = [in_channels + coarse_channels]
@@ -80,6 +94,8 @@ class PointMLP(BaseModule):
             x = linear(layer, x, *extra).relu_()
             extra = [coarse] if self.coarse_pred_each_layer else []
         x = linear(self.predictor, x, *extra)
+        if self.residual:
+            x = x + coarse
         return x.unflatten(0, (batch, -1)).transpose(1, 2)
 
 

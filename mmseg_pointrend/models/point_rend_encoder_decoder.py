@@ -82,6 +82,19 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 'distance: add crop_size=(512, 1024), stride=(384, 768).'
             )
         self.point_head = self._build_point_head(point_head)
+        self._decoder_features: Tensor | None = None
+        classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
+        if classifier is not None:
+            classifier.register_forward_pre_hook(self._keep_decoder_features)
+
+    def _keep_decoder_features(self, module: nn.Module, args: tuple[Tensor]) -> None:
+        if self.reads_decode_head:
+            self._decoder_features = args[0]
+
+    @property
+    def reads_decode_head(self) -> bool:
+        """Whether the point head looks at the decode head's features."""
+        return self.point_head.reads_decode_head
 
     @property
     def decode_heads(self) -> Sequence[BaseDecodeHead]:
@@ -174,6 +187,29 @@ class PointRendEncoderDecoder(EncoderDecoder):
             outputs.append(logits)
         return outputs
 
+    def with_decoder_features(self, feats: Sequence[Tensor]) -> list[Tensor]:
+        """What the point head may read, once the decode heads have run.
+
+        Args:
+            feats: feature maps of the backbone or neck.
+
+        Returns:
+            The same, and at the end the decode head's features if the point head's
+            ``in_index`` names them: what its classifier ``conv_seg`` was given.
+
+        Raises:
+            InputError: the decode head does not use its ``conv_seg``.
+        """
+        if not self.reads_decode_head:
+            return list(feats)
+        features, self._decoder_features = self._decoder_features, None
+        if features is None:
+            raise InputError(
+                f'{type(self.decode_heads[-1]).__name__} does not classify with '
+                "conv_seg: remove 'decode_head' from point_head.in_index."
+            )
+        return [*feats, features]
+
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of the decode head, the point head and the auxiliary head.
 
@@ -192,7 +228,12 @@ class PointRendEncoderDecoder(EncoderDecoder):
             prefix = 'decode' if len(coarse) == 1 else f'decode_{i}'
             losses |= add_prefix(head.loss_by_feat(logits, data_samples), prefix)
         losses |= add_prefix(
-            self.point_head.loss(feats, coarse[-1], data_samples, self.train_cfg),
+            self.point_head.loss(
+                self.with_decoder_features(feats),
+                coarse[-1],
+                data_samples,
+                self.train_cfg,
+            ),
             'point',
         )
         if self.with_auxiliary_head:
@@ -200,13 +241,14 @@ class PointRendEncoderDecoder(EncoderDecoder):
         return losses
 
     def coarse_prediction(self, inputs: Tensor) -> tuple[Sequence[Tensor], Tensor]:
-        """What gets rendered: feature maps, and logits of the (last) decode head.
+        """What gets rendered: fine features, and logits of the (last) decode head.
 
         Args:
             inputs: images, (N, 3, H, W).
         """
         feats = self.extract_feat(inputs)
-        return feats, self.coarse_logits(feats)[-1]
+        coarse = self.coarse_logits(feats)[-1]
+        return self.with_decoder_features(feats), coarse
 
     def render(self, inputs: Tensor, paddings: Sequence[Sequence[int]]) -> Tensor:
         """Logits at the size of the input.

@@ -33,6 +33,8 @@ from mmseg_pointrend.reading import read_features
 from mmseg_pointrend.rendering import Renderer, Step
 from mmseg_pointrend.uncertainty import get_uncertainty
 
+DECODE_HEAD = 'decode_head'
+
 
 @MODELS.register_module()
 class PointRendHead(BaseCascadeDecodeHead):
@@ -48,7 +50,9 @@ class PointRendHead(BaseCascadeDecodeHead):
 
     Args:
         num_classes: number of classes.
-        in_index: which feature maps are the fine features; res2 is 0.
+        in_index: which feature maps are the fine features; res2 is 0, and
+            ``'decode_head'`` is what the (last) decode head classifies, in
+            :class:`PointRendEncoderDecoder`.
         in_channels: channels of each of them.
         mlp: config of the point classifier.
         uncertainty: name of the measure, see :mod:`mmseg_pointrend.uncertainty`.
@@ -78,7 +82,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         self,
         *,
         num_classes: int,
-        in_index: Sequence[int] = (0,),
+        in_index: Sequence[int | str] = (0,),
         in_channels: Sequence[int] = (256,),
         mlp: dict[str, Any] | None = None,
         uncertainty: str = 'logit_margin',
@@ -98,6 +102,8 @@ class PointRendHead(BaseCascadeDecodeHead):
     ) -> None:
         for ok, given, wanted in (
             (not isinstance(in_index, int), f'{in_index=}', f'a list, [{in_index}]'),
+            (isinstance(in_index, int) or is_index_list(in_index), f'{in_index=}',
+             "numbers of feature maps, and 'decode_head' at most once"),
             (not isinstance(in_channels, int), f'{in_channels=}',
              f'a list, [{in_channels}]'),
             (num_points is None or (isinstance(num_points, int) and num_points > 0),
@@ -134,7 +140,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             out_channels=out_channels,
             threshold=threshold,
             dropout_ratio=0,
-            in_index=list(in_index),
+            in_index=[-1 if index == DECODE_HEAD else index for index in in_index],
             input_transform='multiple_select',
             loss_decode=loss_decode,
             ignore_index=ignore_index,
@@ -142,6 +148,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             init_cfg=init_cfg,
         )
         del self.conv_seg
+        self.reads_decode_head = DECODE_HEAD in in_index
         self.uncertainty = get_uncertainty(
             uncertainty, self.out_channels, self.threshold
         )
@@ -413,6 +420,16 @@ class PointRendHead(BaseCascadeDecodeHead):
         if self.coarse_from == 'initial':
             current = read(coarse)
         return self.mlp(stack([read(features) for features in fine]), current)
+
+
+def is_index_list(in_index: Sequence[int | str]) -> bool:
+    """Whether feature maps are named in a way that has one meaning.
+
+    The decode head's features follow those of the backbone, so -1 is theirs.
+    """
+    names = [index for index in in_index if not isinstance(index, int)]
+    negative = any(isinstance(index, int) and index < 0 for index in in_index)
+    return not names or (names == [DECODE_HEAD] and not negative)
 
 
 def stack(parts: Sequence[Tensor]) -> Tensor:
