@@ -10,7 +10,7 @@ from torch import nn
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.grids import Grid, valid_region
-from mmseg_pointrend.models import PointRendHead
+from mmseg_pointrend.models import PointMLP, PointRendHead
 from mmseg_pointrend.points import point_sample
 
 
@@ -319,3 +319,19 @@ def test_rendered_logits_have_gradients(coarse_from):
     head.render([fine], coarse, (32, 32)).square().sum().backward()
     for gradient in (coarse.grad, fine.grad, head.mlp.predictor.weight.grad):
         assert gradient.abs().sum() > 0
+
+
+def test_a_residual_mlp_starts_from_the_coarse_prediction():
+    head = make_head(mlp=dict(type='PointMLP', hidden_channels=16, residual=True))
+    fine, coarse = torch.randn(2, 6, 9), torch.randn(2, 4, 9)
+    corrected = head.mlp(fine, coarse)
+    head.mlp.residual = False
+    torch.testing.assert_close(corrected, head.mlp(fine, coarse) + coarse)
+    head.mlp.residual = True
+    nn.init.zeros_(head.mlp.predictor.weight)
+    torch.testing.assert_close(head.mlp(fine, coarse), coarse)
+
+
+def test_a_residual_needs_equal_channels():
+    with pytest.raises(InputError, match='residual=False'):
+        PointMLP(in_channels=6, coarse_channels=3, out_channels=4, residual=True)

@@ -471,3 +471,54 @@ def test_wrong_in_channels_of_the_point_head_are_named():
         match=r'in_channels=\[256\] but feature maps \[0\] have \[8\]',
     ):
         model(torch.randn(1, 3, 64, 64))
+
+
+def test_the_point_head_reads_what_the_decode_head_classifies():
+    """A linear classifier and interpolation commute, so its logits come back."""
+    model = tiny_model(
+        in_index=['decode_head'],
+        in_channels=[8],
+        coarse_from='initial',
+        subdivision_num_points=10**6,
+    )
+    classifier = model.decode_head.conv_seg
+
+    class Classify(torch.nn.Module):
+        def forward(self, fine, coarse):
+            weight = classifier.weight.flatten(1)
+            return torch.einsum('kc,ncp->nkp', weight, fine) + classifier.bias[:, None]
+
+    model.point_head.mlp = Classify()
+    inputs, _ = batch()
+    with torch.no_grad():
+        feats, coarse = model.coarse_prediction(inputs)
+        rendered = model.point_head.render(feats, coarse, inputs.shape[-2:])
+    wanted = resize(coarse, inputs.shape[-2:], mode='bilinear', align_corners=False)
+    torch.testing.assert_close(rendered, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_decoder_features_join_backbone_features_in_training_and_prediction():
+    model = tiny_model(in_index=[0, 'decode_head'], in_channels=[8, 8]).train()
+    inputs, samples = batch()
+    model.loss(inputs, samples)['point.loss_ce'].backward()
+    first = model.point_head.mlp.hidden[0].weight.grad
+    assert first.shape[1] == 8 + 8 + 5
+    assert all(part.abs().sum() > 0 for part in first.split([8, 8, 5], dim=1))
+    results = model.eval().predict(inputs, samples)
+    assert results[0].pred_sem_seg.data.shape == (1, 64, 96)
+    assert deepcopy(model)(inputs).shape == (2, 5, 64, 96)
+
+
+def test_a_decode_head_without_conv_seg_has_no_features_to_read():
+    model = tiny_model(in_index=['decode_head'], in_channels=[8])
+    model.decode_head.cls_seg = lambda features: features[:, :5]
+    with pytest.raises(InputError, match="remove 'decode_head' from point_head"):
+        model(batch()[0])
+
+
+@pytest.mark.parametrize(
+    'in_index', [['neck'], [-1, 'decode_head'], ['decode_head'] * 2]
+)
+def test_ambiguous_feature_maps_are_refused(in_index):
+    with pytest.raises(InputError, match=r'point_head\.in_index='):
+        tiny_model(in_index=in_index, in_channels=[8] * len(in_index))
