@@ -11,8 +11,16 @@ import argparse
 from pathlib import Path
 
 try:
-    from mmseg_pointrend.comparison.report import print_scores, write_json
-    from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
+    from mmseg_pointrend.comparison.costs import measure_costs
+    from mmseg_pointrend.comparison.report import (
+        print_costs,
+        print_scores,
+        write_json,
+    )
+    from mmseg_pointrend.comparison.score_checkpoint import (
+        load_for_testing,
+        score_checkpoint,
+    )
     from mmseg_pointrend.comparison.training import Contender, train
     from mmseg_pointrend.errors import exit_with_sentence
     from mmseg_pointrend.launch import KeyValueAction, load_config
@@ -38,6 +46,7 @@ def main() -> None:
     add('--work-dir', type=Path, required=True, help='outside of the repository')
     add('--seeds', type=int, nargs='+', default=[0], help='of the continuations')
     add('--base-seed', type=int, default=0, help='of the plain model they continue')
+    add('--base-iterations', type=int, help="of that model; by default its config's")
     add('--iterations', type=int, default=500, help='of each continuation')
     add('--lr-factor', type=float, default=0.4, help='their share of the learning rate')
     add('--contenders', nargs='+', choices=CONTENDERS, default=list(CONTENDERS))
@@ -53,9 +62,10 @@ def main() -> None:
     start = train(
         plain,
         args.work_dir / f'base_seed{args.base_seed}',
+        iterations=args.base_iterations,
         options={**data, 'randomness.seed': args.base_seed},
     )
-    rows = {}
+    rows, runners = {}, {}
     for seed in args.seeds:
         for key in args.contenders:
             name = f'{args.name or key}_seed{seed}'
@@ -75,6 +85,11 @@ def main() -> None:
             scores = score_checkpoint(cfg, str(checkpoint), {})
             write_json(folder / 'scores.json', scores)
             rows |= {f'{name} {way}': figures for way, figures in scores.items()}
+            if seed == args.seeds[0]:
+                runners[key] = load_for_testing(cfg, str(checkpoint))
+    costs = measure_costs(runners)
+    write_json(args.work_dir / 'costs.json', costs)
+    print_costs(costs)
     print_scores(rows, ['pole', 'sign', 'fence', 'pedestrian', 'bicyclist'])
 
 

@@ -42,6 +42,16 @@ def print_scores(summaries: Summaries, classes: Sequence[str]) -> None:
     Console(width=None if os.isatty(1) else 200).print(table)
 
 
+def print_costs(costs: Mapping[str, Mapping[str, float]]) -> None:
+    """One row for each model of :func:`measure_costs`."""
+    table = Table()
+    for column in ('', 'GFLOPs', 'seconds an image'):
+        table.add_column(column, justify='right')
+    for name, cost in costs.items():
+        table.add_row(name, f'{cost["gflops"]:.2f}', f'{cost["seconds"]:.3f}')
+    Console().print(table)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file under a temporary name, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)

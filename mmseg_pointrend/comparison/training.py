@@ -46,6 +46,9 @@ def shortened(cfg: Config, iterations: int, lr_factor: float) -> None:
     for scheduler in cfg.param_scheduler:
         for key in ('begin', 'end'):
             scheduler[key] = round(scheduler[key] * share)
+    cfg.param_scheduler = [
+        one for one in cfg.param_scheduler if one['begin'] < one['end']
+    ]
     cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
     cfg.optim_wrapper.optimizer.lr *= lr_factor
 
