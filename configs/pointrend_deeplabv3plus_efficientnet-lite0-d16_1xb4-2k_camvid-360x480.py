@@ -1,5 +1,12 @@
 _base_ = './deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
 model = dict(
     type='PointRendEncoderDecoder',
-    point_head=dict(type='PointRendHead', in_index=[0], in_channels=[24]),
+    backbone=dict(out_indices=(1, 2, 3, 4, 0)),  # stride 4 first, stride 2 last
+    point_head=dict(
+        type='PointRendHead',
+        in_index=[0, 4, 'decode_head'],
+        in_channels=[24, 16, 128],
+        num_points=2048,
+        mlp=dict(type='PointMLP', hidden_channels=128, num_layers=2, residual=True),
+    ),
 )
