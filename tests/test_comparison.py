@@ -6,6 +6,7 @@ import json
 import sys
 from copy import deepcopy
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -209,3 +210,43 @@ def test_a_curve_needs_budgets(trained, tiny_config, tmp_path):
     )
     assert result.returncode == 1
     assert 'give --points' in result.stderr
+
+
+@pytest.mark.slow
+def test_the_command_continues_one_checkpoint_as_each_contender(tmp_path):
+    generator = np.random.default_rng(0)
+    for split in ('train', 'val'):
+        for kind in ('img', 'ann'):
+            (tmp_path / 'camvid' / kind / split).mkdir(parents=True)
+        for i in range(4):
+            blocks = generator.integers(0, 12, (6, 8), dtype=np.uint8)
+            label = blocks.repeat(60, axis=0).repeat(60, axis=1)
+            image = generator.integers(0, 255, (360, 480, 3), dtype=np.uint8)
+            for kind, pixels in (('ann', label), ('img', image)):
+                path = tmp_path / 'camvid' / kind / split / f'{i}.png'
+                assert cv2.imwrite(str(path), pixels)
+    work = tmp_path / 'work'
+    command = [
+        *(sys.executable, 'tools/compare.py', '--data-root', tmp_path / 'camvid/'),
+        *('--work-dir', work, '--base-iterations', '1', '--iterations', '1'),
+        *('--contenders', 'plain', 'pointhead', 'pointrend', '--seeds', '1'),
+    ]
+    result = run_tool(*command)
+    assert result.returncode == 0, result.stderr
+    start = torch.load(work / 'base_seed0/iter_1.pth')['state_dict']
+    again = torch.load(work / 'pointhead_seed1/start.pth')['state_dict']
+    weight = 'conv_seg.weight'
+    assert torch.equal(start[f'decode_head.{weight}'], again[f'decode_head.0.{weight}'])
+    for name in ('plain', 'pointhead', 'pointrend'):
+        log = (work / f'{name}_seed1/train.log').read_text()
+        assert 'Iter(train) [1/1]' in log
+        missing = log.partition('missing keys in source state_dict: ')[2]
+        names = missing.partition('\n')[0].split(', ') if missing else []
+        own = ('point_head.', 'decode_head.1.')
+        assert all(one.startswith(own) for one in names), names
+        assert (work / f'{name}_seed1/scores.json').is_file()
+    costs = json.loads((work / 'costs.json').read_text())
+    assert costs['plain']['gflops'] < costs['pointrend']['gflops']
+    times = {path: path.stat().st_mtime for path in work.glob('*/iter_1.pth')}
+    assert run_tool(*command).returncode == 0
+    assert times == {path: path.stat().st_mtime for path in work.glob('*/iter_1.pth')}
