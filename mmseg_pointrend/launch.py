@@ -99,13 +99,13 @@ def keep_testing_only(cfg: Config) -> None:
 
 
 def resume_latest(cfg: Config) -> None:
-    """Continue from the latest checkpoint in the work dir (``--resume``).
+    """Continue from the latest checkpoint in the work dir, if any (``--resume``).
 
-    MMEngine would go back to ``load_from`` where the config has one.
+    Where the config has ``load_from``, MMEngine would go on there with the iteration
+    and the optimizer of that file; here it stays what a fresh run starts from.
     """
-    cfg.resume = True
     if find_latest_checkpoint(cfg.work_dir):
-        cfg.load_from = None
+        cfg.resume, cfg.load_from = True, None
 
 
 def use_amp(cfg: Config) -> None:

@@ -18,10 +18,18 @@ from mmseg.registry import MODELS
 from mmseg_pointrend.comparison.point_heads import PointHeadComparison
 from mmseg_pointrend.comparison.predictions import predict_in_each_way
 from mmseg_pointrend.comparison.report import ring_names
+from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
 from mmseg_pointrend.comparison.scores import Scores, changed_pixels
-from mmseg_pointrend.comparison.training import as_cascade, shortened
+from mmseg_pointrend.comparison.training import (
+    Contender,
+    is_latest,
+    shortened,
+    train,
+    write_as_cascade,
+)
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.evaluation import BoundaryIoUMetric
+from mmseg_pointrend.launch import load_config
 
 CLASSES = ('a', 'b', 'c')
 
@@ -169,7 +177,8 @@ def test_a_plain_checkpoint_becomes_the_start_of_a_cascade(tmp_path):
         'backbone.stem.weight': torch.zeros(1),
     }
     torch.save(dict(state_dict=weights, meta={}), plain)
-    found = torch.load(as_cascade(plain, tmp_path))['state_dict']
+    write_as_cascade(plain, tmp_path / 'start.pth')
+    found = torch.load(tmp_path / 'start.pth')['state_dict']
     assert set(found) == {'decode_head.0.conv_seg.weight', 'backbone.stem.weight'}
 
 
@@ -203,12 +212,44 @@ def test_the_command_scores_budgets_and_draws_them(trained, tiny_config, tmp_pat
     assert f'{figures["predicted"]["mBIoU"]:.2f}' in test.stdout
 
 
+def test_a_run_with_other_settings_is_not_taken_for_done(tmp_path, tiny_config):
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    contender = Contender('tiny', str(tiny_config), {})
+    cfg = Config.fromfile(tiny_config)
+    cfg.dump(folder / 'train.py')
+    last = folder / 'iter_4.pth'
+    last.write_bytes(b'')
+    (folder / 'last_checkpoint').write_text(str(last))
+    assert train(contender, folder, options={}) == last
+    with pytest.raises(InputError, match='trained with other settings'):
+        train(contender, folder, options={'randomness.seed': 3})
+    (folder / 'last_checkpoint').write_text(str(folder / 'iter_2.pth'))
+    assert not is_latest(last)
+
+
+def test_variants_have_names_that_logs_can_hold():
+    for name in ('dice_loss', 'default', 'a.b'):
+        with pytest.raises(InputError, match='has the name'):
+            side_by_side({name: {}})
+
+
+def test_scoring_wants_the_whole_image_and_points(trained, tiny_config, tmp_path):
+    cfg = load_config(str(tiny_config), {'model.test_cfg.resize_logits': True})
+    cfg.work_dir = str(tmp_path)
+    with pytest.raises(InputError, match='resize_logits=False'):
+        score_checkpoint(cfg, str(trained / 'iter_4.pth'), {})
+    plain = load_config(str(tiny_config.with_name('plain.py')), work_dir=str(tmp_path))
+    with pytest.raises(InputError, match='no budget of points'):
+        score_checkpoint(plain, str(trained / 'iter_4.pth'), {'x': {}})
+
+
 def test_a_curve_needs_budgets(trained, tiny_config, tmp_path):
     result = run_tool(
         *(sys.executable, 'tools/score.py', tiny_config, trained / 'iter_4.pth'),
         *('--plot', tmp_path / 'curve.png'),
     )
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert 'give --points' in result.stderr
 
 
@@ -242,11 +283,16 @@ def test_the_command_continues_one_checkpoint_as_each_contender(tmp_path):
         assert 'Iter(train) [1/1]' in log
         missing = log.partition('missing keys in source state_dict: ')[2]
         names = missing.partition('\n')[0].split(', ') if missing else []
-        own = ('point_head.', 'decode_head.1.')
+        own = dict(pointhead='decode_head.1.', pointrend='point_head.').get(name, '-')
+        assert 'Load checkpoint from' in log
+        assert bool(names) == (name != 'plain')
         assert all(one.startswith(own) for one in names), names
         assert (work / f'{name}_seed1/scores.json').is_file()
-    costs = json.loads((work / 'costs.json').read_text())
+    costs = json.loads((work / 'costs_plain_pointhead_pointrend.json').read_text())
     assert costs['plain']['gflops'] < costs['pointrend']['gflops']
     times = {path: path.stat().st_mtime for path in work.glob('*/iter_1.pth')}
     assert run_tool(*command).returncode == 0
     assert times == {path: path.stat().st_mtime for path in work.glob('*/iter_1.pth')}
+    refused = run_tool(*command, '--lr-factor', '0.1')
+    assert refused.returncode == 1
+    assert 'was trained with other settings' in refused.stderr

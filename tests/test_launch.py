@@ -106,6 +106,7 @@ def test_resume_prefers_the_work_dir_to_load_from(tmp_path):
     cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
     resume_latest(cfg)
     assert cfg.load_from == 'start.pth'
+    assert not cfg.get('resume')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
     resume_latest(cfg)
     assert cfg.load_from is None

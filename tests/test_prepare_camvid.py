@@ -78,8 +78,8 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def files(root: Path) -> dict[str, int]:
-    """The files below a folder and when they were written."""
-    paths = [path for path in root.rglob('*') if path.is_file()]
+    """The images and labels below a folder and when they were written."""
+    paths = [path for path in root.rglob('*') if path.suffix in ('.png', '.tmp')]
     return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in paths}
 
 
@@ -190,7 +190,7 @@ def test_full_size_keeps_every_pixel(original: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(tmp_path / f'img/test/{name}.png'), load(source))
     label = load(tmp_path / f'ann/test/{name}.png')
     np.testing.assert_array_equal(label[100], np.repeat(IDS, 30))
-    with pytest.raises(InputError, match='is 960x720 and not 480x360 pixels, as asked'):
+    with pytest.raises(InputError, match='frames at 960x720, not the original'):
         prepare(original, tmp_path)
 
 
@@ -360,6 +360,14 @@ def test_strangers_in_the_output_are_named(segnet: Path, tmp_path: Path) -> None
         f'{out}/img/train/other.jpg does not come from {segnet}: remove that or give '
         'another --out.'
     )
+
+
+def test_two_forms_do_not_mix(segnet: Path, original: Path, tmp_path: Path) -> None:
+    prepare(original, tmp_path / 'out')
+    for path in (tmp_path / 'out').glob('*/*/*.png'):
+        path.unlink()
+    with pytest.raises(InputError, match=r'holds the original frames at 480x360'):
+        prepare(segnet, tmp_path / 'out')
 
 
 def test_full_size_needs_the_originals(segnet: Path, tmp_path: Path) -> None:

@@ -522,3 +522,28 @@ def test_a_decode_head_without_conv_seg_has_no_features_to_read():
 def test_ambiguous_feature_maps_are_refused(in_index):
     with pytest.raises(InputError, match=r'point_head\.in_index='):
         tiny_model(in_index=in_index, in_channels=[8] * len(in_index))
+
+
+def test_an_index_beyond_the_backbone_is_not_the_decode_head():
+    model = tiny_model(in_index=[4, 'decode_head'], in_channels=[8, 8])
+    with pytest.raises(InputError, match='there are 4 feature maps: use 0 to 3'):
+        model(batch()[0])
+    model = tiny_model(in_index=[0, 'decode_head'], in_channels=[9, 8])
+    with pytest.raises(InputError, match=r"maps \[0, 'decode_head'\] have \[8, 8\]"):
+        model(batch()[0])
+
+
+def test_the_features_of_the_decode_head_are_not_kept():
+    model = tiny_model(in_index=['decode_head'], in_channels=[8]).train()
+    inputs, samples = batch()
+    model.loss(inputs, samples)
+    model.coarse_logits(model.extract_feat(inputs))
+    assert model.decode_head.conv_seg.kept_inputs is None
+    deepcopy(model)(inputs)
+
+
+def test_in_a_foreign_cascade_there_are_no_decoder_features():
+    cfg = tiny_model_config(in_index=['decode_head'], in_channels=[8])
+    head = MODELS.build(dict(cfg.point_head, num_classes=5))
+    with pytest.raises(InputError, match='PointRendEncoderDecoder'):
+        head([torch.randn(1, 8, 4, 4)], torch.randn(1, 5, 2, 2))

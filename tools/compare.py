@@ -1,13 +1,14 @@
 """Train the plain model, continue it as each contender, and score all of them.
 
-tools/compare.py --data-root data/camvid --work-dir work_dirs/compare --seeds 0 1
+tools/compare.py --data-root data/camvid/ --work-dir work_dirs/compare --seeds 0 1
 
-Stages that are done are skipped and stopped ones continue, so a second call goes on.
+What is done is not done again and what was stopped continues, so a second call goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 try:
@@ -21,7 +22,7 @@ try:
         load_for_testing,
         score_checkpoint,
     )
-    from mmseg_pointrend.comparison.training import Contender, train
+    from mmseg_pointrend.comparison.training import CONFIG, Contender, train
     from mmseg_pointrend.errors import exit_with_sentence
     from mmseg_pointrend.launch import KeyValueAction, load_config
 except ImportError as error:
@@ -35,9 +36,10 @@ CONTENDERS = {
     'pointrend': NAME.format('pointrend_deeplabv3plus', 'd16'),
     'plain-d8': NAME.format('deeplabv3plus', 'd8'),
 }
+BASE = 'base'
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,14 +56,21 @@ def main() -> None:
     add('--cfg-options', nargs='+', action=KeyValueAction, default={})
     add('--workers', type=int, default=1, help='processes that load training images')
     args = parser.parse_args()
+    if args.name and (len(args.contenders) != 1 or args.name in (BASE, *CONTENDERS)):
+        parser.error('--name is for one of --contenders, and is a new name.')
+    if args.cfg_options and not args.name:
+        parser.error('--cfg-options make another contender: give it a --name.')
+    return args
 
+
+def main() -> None:
+    args = parse_args()
     loaders = ['train_dataloader', 'val_dataloader', 'test_dataloader']
     data = {f'{one}.dataset.data_root': args.data_root for one in loaders}
     data['train_dataloader.num_workers'] = args.workers
-    plain = Contender('plain', str(CONFIGS / CONTENDERS['plain']), {})
     start = train(
-        plain,
-        args.work_dir / f'base_seed{args.base_seed}',
+        Contender('plain', str(CONFIGS / CONTENDERS['plain']), {}),
+        args.work_dir / f'{BASE}_seed{args.base_seed}',
         iterations=args.base_iterations,
         options={**data, 'randomness.seed': args.base_seed},
     )
@@ -69,26 +78,25 @@ def main() -> None:
     for seed in args.seeds:
         for key in args.contenders:
             name = f'{args.name or key}_seed{seed}'
-            contender = Contender(
-                name, str(CONFIGS / CONTENDERS[key]), args.cfg_options
-            )
             folder = args.work_dir / name
             checkpoint = train(
-                contender,
+                Contender(name, str(CONFIGS / CONTENDERS[key]), args.cfg_options),
                 folder,
                 iterations=args.iterations,
                 start=start,
                 lr_factor=args.lr_factor,
                 options={**data, 'randomness.seed': seed},
             )
-            cfg = load_config(str(folder / 'train.py'), work_dir=str(folder / 'score'))
-            scores = score_checkpoint(cfg, str(checkpoint), {})
-            write_json(folder / 'scores.json', scores)
-            rows |= {f'{name} {way}': figures for way, figures in scores.items()}
+            cfg = load_config(str(folder / CONFIG), work_dir=str(folder / 'score'))
             if seed == args.seeds[0]:
-                runners[key] = load_for_testing(cfg, str(checkpoint))
+                runners[args.name or key] = load_for_testing(cfg, str(checkpoint))
+            scores = folder / 'scores.json'
+            if not scores.is_file():
+                write_json(scores, score_checkpoint(cfg, str(checkpoint), {}))
+            for way, figures in json.loads(scores.read_text()).items():
+                rows[f'{name} {way}'] = figures
     costs = measure_costs(runners)
-    write_json(args.work_dir / 'costs.json', costs)
+    write_json(args.work_dir / f'costs_{"_".join(runners)}.json', costs)
     print_costs(costs)
     print_scores(rows, ['pole', 'sign', 'fence', 'pedestrian', 'bicyclist'])
 

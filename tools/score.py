@@ -15,8 +15,8 @@ try:
         write_json,
     )
     from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
-    from mmseg_pointrend.errors import InputError, exit_with_sentence
-    from mmseg_pointrend.launch import add_arguments, load_config
+    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.launch import KeyValueAction, load_config
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
@@ -42,10 +42,18 @@ def main() -> None:
     )
     parser.add_argument('--json', type=Path, help='file for all figures')
     parser.add_argument('--plot', type=Path, help='PNG of accuracy against points')
-    add_arguments(parser)
+    parser.add_argument('--work-dir', help='where logs go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValueAction,
+        help='override config keys: test_evaluator.1.dilation=3',
+    )
     args = parser.parse_args()
     if args.plot and not args.points:
-        raise InputError('--plot draws accuracy against points: give --points, too.')
+        parser.error('--plot draws accuracy against points: give --points, too.')
+    if any(count < 0 for count in args.points):
+        parser.error('--points: give budgets of at least 0.')
 
     cfg = load_config(args.config, args.cfg_options, work_dir=args.work_dir)
     points = {

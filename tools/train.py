@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='continue from the latest checkpoint in the work dir',
+        help='continue from the latest checkpoint in the work dir, if there is one',
     )
     parser.add_argument(
         '--amp', action='store_true', help='train with automatic mixed precision'

@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder, PointRendHead
 
 DEFAULT = 'default'
@@ -30,17 +31,32 @@ class PointHeadComparison(PointRendEncoderDecoder):
         point_head: config of the head called ``'default'``, which predicts.
         variants: for each other head its name and the keys in which it differs.
         kwargs: as in :class:`~mmseg_pointrend.models.PointRendEncoderDecoder`.
+
+    Raises:
+        InputError: a variant has a name or an ``in_index`` that cannot be.
     """
 
     def __init__(
         self, *, point_head: dict, variants: Mapping[str, dict], **kwargs: Any
     ) -> None:
+        for name in variants:
+            if name == DEFAULT or 'loss' in name or '.' in name:
+                raise InputError(
+                    f"model.variants has the name {name!r}: take one without '.' and "
+                    f"'loss', which MMEngine sums, and not {DEFAULT!r}."
+                )
         super().__init__(point_head=point_head, **kwargs)
         self.variants = ModuleDict()
         for name, changes in variants.items():
             cfg = Config(dict(head=deepcopy(point_head)))
             cfg.merge_from_dict(dict(head=changes))
-            self.variants[name] = self._build_point_head(cfg.head)
+            head = self._build_point_head(cfg.head)
+            if not head.reads_decode_head and min(head.in_index) < 0:
+                raise InputError(
+                    f'model.variants.{name}.in_index={head.in_index}: count feature '
+                    'maps from 0.'
+                )
+            self.variants[name] = head
         for module in self.frozen:
             module.requires_grad_(False)
 
@@ -77,8 +93,10 @@ class PointHeadComparison(PointRendEncoderDecoder):
         with torch.no_grad():
             feats, coarse = self.coarse_prediction(inputs)
         losses: dict[str, Tensor] = {}
-        state = torch.get_rng_state()
+        seed = int(torch.randint(2**31, ()))
+        devices = [inputs.device] if inputs.is_cuda else []
         for name, head in self.point_heads.items():
-            torch.set_rng_state(state)
-            losses |= add_prefix(head.loss(feats, coarse, data_samples), name)
+            with torch.random.fork_rng(devices):
+                torch.manual_seed(seed)
+                losses |= add_prefix(head.loss(feats, coarse, data_samples), name)
         return losses

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,9 @@ from rich.table import Table
 from mmseg_pointrend.comparison.predictions import UPSAMPLED
 from mmseg_pointrend.comparison.scores import RINGS
 
+WIDE = 1000
+"""Columns of text; a table takes what it needs and a terminal wraps the rest."""
+
 Summaries = Mapping[str, Mapping[str, Any]]
 
 
@@ -31,15 +33,17 @@ def print_scores(summaries: Summaries, classes: Sequence[str]) -> None:
     """
     widths = next(iter(summaries.values()))['trimap_mIoU']
     table = Table()
-    table.add_column('')
+    table.add_column('', no_wrap=True)
     columns = ['mIoU', 'mBIoU', *(f'{width}px' for width in widths), *classes]
     for column in columns:
-        table.add_column(column, justify='right')
+        table.add_column(column, justify='right', no_wrap=True)
     for name, figures in summaries.items():
         values = [figures['mIoU'], figures['mBIoU'], *figures['trimap_mIoU'].values()]
         values += [figures['IoU'][key] for key in classes]
-        table.add_row(name, *(f'{value:.2f}' for value in values))
-    Console(width=None if os.isatty(1) else 200).print(table)
+        table.add_row(
+            name, *('-' if value is None else f'{value:.2f}' for value in values)
+        )
+    Console(width=WIDE).print(table)
 
 
 def print_costs(costs: Mapping[str, Mapping[str, float]]) -> None:
@@ -49,7 +53,7 @@ def print_costs(costs: Mapping[str, Mapping[str, float]]) -> None:
         table.add_column(column, justify='right')
     for name, cost in costs.items():
         table.add_row(name, f'{cost["gflops"]:.2f}', f'{cost["seconds"]:.3f}')
-    Console().print(table)
+    Console(width=WIDE).print(table)
 
 
 def write_json(path: Path, content: Any) -> None:

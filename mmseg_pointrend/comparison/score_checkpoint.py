@@ -17,6 +17,7 @@ from mmseg_pointrend.comparison.predictions import (
 from mmseg_pointrend.comparison.scores import Scores
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.launch import build_runner, keep_testing_only
+from mmseg_pointrend.models import PointRendEncoderDecoder
 from mmseg_pointrend.testing import TestingHook
 
 
@@ -54,12 +55,32 @@ def score_checkpoint(
         ``'upsampled'``.
 
     Raises:
-        InputError: the checkpoint is not one of this model, or the test set has no
-            labels.
+        InputError: the checkpoint is not one of this model, the test set has no
+            labels, or the model cannot predict in these ways.
     """
     runner = load_for_testing(cfg, checkpoint)
     model = unwrapped(runner.model)
+    if model.test_cfg.mode == 'slide' or model.test_cfg.get('resize_logits', False):
+        raise InputError(
+            'scoring runs the network once on the whole image: set '
+            "model.test_cfg.mode='whole' and model.test_cfg.resize_logits=False."
+        )
+    if settings and not isinstance(model, PointRendEncoderDecoder):
+        raise InputError(
+            f'{type(model).__name__} has no budget of points to change: score a config '
+            "of type='PointRendEncoderDecoder', or leave out --points and "
+            '--coarse-from.'
+        )
     dataset = runner.test_dataloader.dataset
+    evaluators = cfg.test_evaluator
+    boundary = next(
+        (
+            {key: one[key] for key in ('dilation', 'trimap_widths') if key in one}
+            for one in (evaluators if isinstance(evaluators, list) else [evaluators])
+            if one['type'] == 'BoundaryIoUMetric'
+        ),
+        {},
+    )
     scores: dict[str, Scores] = {}
     for batch in track(runner.test_dataloader, description='scoring'):
         data = model.data_preprocessor(batch, False)
@@ -73,7 +94,8 @@ def score_checkpoint(
         before: list = [None] * len(samples)
         for name, maps in predict_in_each_way(model, data['inputs'], samples, settings):
             score = scores.setdefault(
-                name, Scores(dataset.metainfo['classes'], dataset.ignore_index)
+                name,
+                Scores(dataset.metainfo['classes'], dataset.ignore_index, **boundary),
             )
             for truth, labels, old in zip(truths, maps, before, strict=True):
                 score.add(truth, labels, old)

@@ -22,12 +22,15 @@ class Scores:
     Args:
         classes: their names.
         ignore_index: label of ignored pixels.
+        boundary: ``dilation`` and ``trimap_widths`` of :class:`BoundaryIoUMetric`.
     """
 
-    def __init__(self, classes: Sequence[str], ignore_index: int) -> None:
+    def __init__(
+        self, classes: Sequence[str], ignore_index: int, **boundary: Any
+    ) -> None:
         self.classes = classes
         self.ignore_index = ignore_index
-        self.boundary = BoundaryIoUMetric(ignore_index=ignore_index)
+        self.boundary = BoundaryIoUMetric(ignore_index=ignore_index, **boundary)
         self.boundary.dataset_meta = dict(classes=classes)
         self.areas: list[np.ndarray] = []
         self.fixed = np.zeros(len(RINGS) + 1, dtype=np.int64)
@@ -57,13 +60,9 @@ class Scores:
     def summary(self) -> dict[str, Any]:
         """All figures; IoU in percent, pixels as counts."""
         both, union = np.stack(self.areas).sum(axis=0)
-        intersections, unions = (
-            np.stack(areas).sum(axis=0)
-            for areas in zip(*self.boundary.results, strict=True)
-        )
         with np.errstate(invalid='ignore'):
             iou = 100 * both / union
-            boundary = 100 * intersections / unions
+        boundary = self.boundary.percent(self.boundary.results)
         return dict(
             mIoU=mean(iou),
             mBIoU=mean(boundary[0]),
@@ -73,16 +72,21 @@ class Scores:
                     self.boundary.trimap_widths, boundary[1:], strict=True
                 )
             },
-            IoU=dict(zip(self.classes, iou.tolist(), strict=True)),
-            BIoU=dict(zip(self.classes, boundary[0].tolist(), strict=True)),
+            IoU=self.of_classes(iou),
+            BIoU=self.of_classes(boundary[0]),
             fixed=self.fixed.tolist(),
             broken=self.broken.tolist(),
         )
 
+    def of_classes(self, values: np.ndarray) -> dict[str, float | None]:
+        """A figure of each class, None where it does not occur."""
+        found = [None if np.isnan(value) else float(value) for value in values]
+        return dict(zip(self.classes, found, strict=True))
+
 
 def mean(values: np.ndarray) -> float:
-    """Mean over the classes that occur."""
-    return float(np.nanmean(values))
+    """Mean over the classes that occur, 0 if none does."""
+    return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
 
 
 def changed_pixels(

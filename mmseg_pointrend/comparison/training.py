@@ -17,6 +17,8 @@ from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.launch import load_config
 
 TRAIN = Path(__file__).parents[2] / 'tools/train.py'
+CONFIG = 'train.py'
+"""The config of a run, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -76,29 +78,34 @@ def train(
         The last checkpoint.
 
     Raises:
-        InputError: training failed.
+        InputError: training failed, or the folder holds a run with other settings.
     """
     cfg = load_config(contender.config, {**options, **contender.options})
     if iterations is not None:
         shortened(cfg, iterations, lr_factor)
-    last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
-    if last.is_file():
-        return last
-    folder.mkdir(parents=True, exist_ok=True)
+    cascade = isinstance(cfg.model.decode_head, list)
     if start is not None:
-        cfg.load_from = str(start)
-        if isinstance(cfg.model.decode_head, list):
-            cfg.load_from = str(as_cascade(start, folder))
-    config = folder / 'train.py'
+        cfg.load_from = str(folder / 'start.pth' if cascade else start)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / CONFIG
+    if config.is_file() and Config.fromfile(config).to_dict() != cfg.to_dict():
+        raise InputError(
+            f'{folder} was trained with other settings ({config}): give another '
+            '--work-dir or --name, or remove it.'
+        )
     cfg.dump(config)
+    last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
+    if is_latest(last):
+        return last
+    if start is not None and cascade:
+        write_as_cascade(start, Path(cfg.load_from))
     command = [sys.executable, str(TRAIN), str(config), '--work-dir', str(folder)]
-    if find_latest_checkpoint(str(folder)):
-        command.append('--resume')
+    command.append('--resume')
     with (folder / 'train.log').open('a') as log:
         result = subprocess.run(
             command, stdout=log, stderr=subprocess.STDOUT, env=os.environ
         )
-    if result.returncode != 0 or not last.is_file():
+    if result.returncode != 0 or not is_latest(last):
         raise InputError(
             f'training {contender.name} ended with status {result.returncode}: see '
             f'{folder / "train.log"}, mend it and run this again.'
@@ -106,8 +113,14 @@ def train(
     return last
 
 
-def as_cascade(checkpoint: Path, folder: Path) -> Path:
-    """A checkpoint whose decode head is the first of a list, as a new file."""
+def is_latest(checkpoint: Path) -> bool:
+    """Whether MMEngine finished writing a checkpoint, the last one of its folder."""
+    found = find_latest_checkpoint(str(checkpoint.parent))
+    return found is not None and Path(found).resolve() == checkpoint.resolve()
+
+
+def write_as_cascade(checkpoint: Path, path: Path) -> None:
+    """Write a checkpoint anew, with its decode head as the first of a list."""
     weights = torch.load(checkpoint, map_location='cpu')['state_dict']
     renamed = {
         name.replace('decode_head.', 'decode_head.0.', 1)
@@ -115,6 +128,4 @@ def as_cascade(checkpoint: Path, folder: Path) -> Path:
         else name: value
         for name, value in weights.items()
     }
-    path = folder / 'start.pth'
     torch.save(dict(state_dict=renamed, meta={}), path)
-    return path

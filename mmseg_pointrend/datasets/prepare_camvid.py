@@ -79,16 +79,18 @@ def prepare_camvid(
     check_workers(workers)
     source, out = Path(source), Path(out)
     if _has(source, ORIGINAL_IMAGES, ORIGINAL_LABELS):
-        pairs = _original_pairs(source, out, FULL_SIZE if full_size else SIZE)
+        size = FULL_SIZE if full_size else SIZE
+        form = f'original frames at {size[0]}x{size[1]}'
+        pairs = _original_pairs(source, out, size)
     elif full_size:
         raise InputError(
             f'{source} does not hold the original images of 960x720 pixels in '
             f'{ORIGINAL_IMAGES}: leave out --full-size (full_size=True).'
         )
     elif _has(source, 'train', 'trainannot'):
-        pairs = _segnet_pairs(source, out)
+        form, pairs = 'frames of the SegNet authors', _segnet_pairs(source, out)
     elif _has(source, 'img', 'ann'):
-        pairs, out = _laid_out_pairs(source), source
+        form, pairs, out = None, _laid_out_pairs(source), source
     else:
         raise InputError(
             f'{source} holds neither train, trainannot, val, valannot, test and '
@@ -99,6 +101,8 @@ def prepare_camvid(
     counts = Counter(pair.split for pair in pairs)
     _check_totals(source, counts, check_counts)
     _check_strangers(source, out, pairs)
+    if form is not None:
+        _claim(out, form)
 
     num_made = sum(not pair.is_made for pair in pairs)
     unknown = run_in_workers(_prepare, pairs, workers=workers, description='pairs')
@@ -204,6 +208,18 @@ def _check_strangers(source: Path, out: Path, pairs: list[Pair]) -> None:
         raise InputError(
             f'{name_some(strangers)} {verb} not come from {source}: remove that or '
             'give another --out.'
+        )
+
+
+def _claim(out: Path, form: str) -> None:
+    """Refuses to mix two forms, whose files have the same names, in a folder."""
+    note = out / 'form.txt'
+    if not note.is_file():
+        _write(note, form.encode())
+    elif note.read_text() != form:
+        raise InputError(
+            f'{out} holds the {note.read_text()}, not the {form}: remove it or give '
+            'another --out.'
         )
 
 

@@ -152,11 +152,7 @@ class BoundaryIoUMetric(BaseMetric):
             ``mBIoU`` and ``trimap_mIoU_{w}px`` in percent. Classes that appear neither
             in the truth nor in the prediction, there, do not count.
         """
-        intersections, unions = (
-            np.stack(areas).sum(axis=0) for areas in zip(*results, strict=True)
-        )
-        with np.errstate(invalid='ignore'):
-            percent = 100 * intersections / unions
+        percent = self.percent(results)
         table = PrettyTable()
         table.add_column('Class', list(self.dataset_meta['classes']))
         columns = ['BIoU', *(f'Trimap {width}px' for width in self.trimap_widths)]
@@ -165,9 +161,24 @@ class BoundaryIoUMetric(BaseMetric):
         print_log(f'boundaries per class:\n{table}', logger='current')
         names = ['mBIoU', *(f'trimap_mIoU_{width}px' for width in self.trimap_widths)]
         return {
-            name: round(float(values[counts > 0].mean()), 2) if counts.any() else np.nan
-            for name, values, counts in zip(names, percent, unions, strict=True)
+            name: np.nan
+            if np.isnan(values).all()
+            else round(float(np.nanmean(values)), 2)
+            for name, values in zip(names, percent, strict=True)
         }
+
+    @staticmethod
+    def percent(results: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """IoU over the data set: (1 + widths, classes), NaN where there is no union.
+
+        Args:
+            results: intersections and unions of each image, see :meth:`measure`.
+        """
+        intersections, unions = (
+            np.stack(areas).sum(axis=0) for areas in zip(*results, strict=True)
+        )
+        with np.errstate(invalid='ignore'):
+            return 100 * intersections / unions
 
 
 def is_pixels(value: Any) -> bool:

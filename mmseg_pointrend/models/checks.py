@@ -27,10 +27,13 @@ def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> N
     """
     single = isinstance(head.in_index, int)
     indices = [head.in_index] if single else list(head.in_index)
-    if not all(-len(feats) <= index < len(feats) for index in indices):
+    # The features of the decode head, where a point head reads them, come last.
+    decoder = [-1] if getattr(head, 'reads_decode_head', False) else []
+    count = len(feats) - len(decoder)
+    if not all(-count <= index < count for index in indices if index not in decoder):
         raise InputError(
-            f'{key}.in_index={head.in_index} but there are {len(feats)} feature maps: '
-            f'use 0 to {len(feats) - 1}.'
+            f'{key}.in_index={head.in_index} but there are {count} feature maps: '
+            f'use 0 to {count - 1}.'
         )
     channels = [feats[index].shape[1] for index in indices]
     given = head.in_channels
@@ -39,8 +42,9 @@ def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> N
     else:
         fits = channels == ([given] if single else list(given))
     if not fits:
+        names = ['decode_head' if index in decoder else index for index in indices]
         wanted = channels[0] if single else channels
-        got = f'map {indices[0]} has' if single else f'maps {indices} have'
+        got = f'map {indices[0]} has' if single else f'maps {names} have'
         raise InputError(
             f'{key}.in_channels={given} but feature {got} {wanted} channels: '
             f'set in_channels={wanted}.'

@@ -82,7 +82,8 @@ class PointMLP(BaseModule):
             coarse: (N, K, P).
 
         Returns:
-            Logits, (N, out_channels, P), in the type of the weights or of autocast.
+            Logits, (N, out_channels, P), in the type of the weights or of autocast;
+            with ``residual`` at least that of the coarse prediction.
         """
         dtype = self.predictor.weight.dtype
         batch = fine.shape[0]

@@ -82,14 +82,9 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 'distance: add crop_size=(512, 1024), stride=(384, 768).'
             )
         self.point_head = self._build_point_head(point_head)
-        self._decoder_features: Tensor | None = None
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
         if classifier is not None:
-            classifier.register_forward_pre_hook(self._keep_decoder_features)
-
-    def _keep_decoder_features(self, module: nn.Module, args: tuple[Tensor]) -> None:
-        if self.reads_decode_head:
-            self._decoder_features = args[0]
+            classifier.register_forward_pre_hook(keep_input)
 
     @property
     def reads_decode_head(self) -> bool:
@@ -160,6 +155,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
             raise InputError(
                 f"point_head.type='{type(head).__name__}': give 'PointRendHead'."
             )
+        head.follows_decode_head = True
         return head
 
     def coarse_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
@@ -187,28 +183,36 @@ class PointRendEncoderDecoder(EncoderDecoder):
             outputs.append(logits)
         return outputs
 
-    def with_decoder_features(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """What the point head may read, once the decode heads have run.
+    def run_decode_heads(
+        self, feats: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Run every decode head once.
 
         Args:
             feats: feature maps of the backbone or neck.
 
         Returns:
-            The same, and at the end the decode head's features if the point head's
-            ``in_index`` names them: what its classifier ``conv_seg`` was given.
+            What the point head may read, and the logits of :meth:`coarse_logits`. The
+            former are ``feats`` and, if the point head's ``in_index`` names them, the
+            decode head's features: what its classifier ``conv_seg`` was given.
 
         Raises:
             InputError: the decode head does not use its ``conv_seg``.
         """
         if not self.reads_decode_head:
-            return list(feats)
-        features, self._decoder_features = self._decoder_features, None
-        if features is None:
+            return list(feats), self.coarse_logits(feats)
+        head = self.decode_heads[-1]
+        kept = head.conv_seg.kept_inputs = []
+        try:
+            logits = self.coarse_logits(feats)
+        finally:
+            head.conv_seg.kept_inputs = None
+        if not kept:
             raise InputError(
-                f'{type(self.decode_heads[-1]).__name__} does not classify with '
-                "conv_seg: remove 'decode_head' from point_head.in_index."
+                f'{type(head).__name__} does not classify with the conv_seg that it '
+                "was built with: remove 'decode_head' from point_head.in_index."
             )
-        return [*feats, features]
+        return [*feats, kept[0]], logits
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of the decode head, the point head and the auxiliary head.
@@ -222,18 +226,13 @@ class PointRendEncoderDecoder(EncoderDecoder):
             ``point.*`` and ``aux.*``.
         """
         feats = self.extract_feat(inputs)
-        coarse = self.coarse_logits(feats)
+        fine, coarse = self.run_decode_heads(feats)
         losses: dict[str, Tensor] = {}
         for i, (head, logits) in enumerate(zip(self.decode_heads, coarse, strict=True)):
             prefix = 'decode' if len(coarse) == 1 else f'decode_{i}'
             losses |= add_prefix(head.loss_by_feat(logits, data_samples), prefix)
         losses |= add_prefix(
-            self.point_head.loss(
-                self.with_decoder_features(feats),
-                coarse[-1],
-                data_samples,
-                self.train_cfg,
-            ),
+            self.point_head.loss(fine, coarse[-1], data_samples, self.train_cfg),
             'point',
         )
         if self.with_auxiliary_head:
@@ -246,9 +245,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Args:
             inputs: images, (N, 3, H, W).
         """
-        feats = self.extract_feat(inputs)
-        coarse = self.coarse_logits(feats)[-1]
-        return self.with_decoder_features(feats), coarse
+        fine, coarse = self.run_decode_heads(self.extract_feat(inputs))
+        return fine, coarse[-1]
 
     def render(self, inputs: Tensor, paddings: Sequence[Sequence[int]]) -> Tensor:
         """Logits at the size of the input.
@@ -397,6 +395,13 @@ class PointRendEncoderDecoder(EncoderDecoder):
             if not keep_logits:
                 del result.seg_logits
         return results
+
+
+def keep_input(module: nn.Module, args: tuple[Tensor]) -> None:
+    """Forward hook: note what a module is given while somebody listens."""
+    kept = getattr(module, 'kept_inputs', None)
+    if kept is not None:
+        kept.append(args[0])
 
 
 def window_starts(size: int, crop: int, stride: int) -> list[int]:

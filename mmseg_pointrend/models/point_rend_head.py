@@ -149,6 +149,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         )
         del self.conv_seg
         self.reads_decode_head = DECODE_HEAD in in_index
+        self.follows_decode_head = False  # PointRendEncoderDecoder says otherwise
         self.uncertainty = get_uncertainty(
             uncertainty, self.out_channels, self.threshold
         )
@@ -182,6 +183,11 @@ class PointRendHead(BaseCascadeDecodeHead):
         Raises:
             InputError: an index or a channel count does not fit the backbone.
         """
+        if self.reads_decode_head and not self.follows_decode_head:
+            raise InputError(
+                "point_head.in_index names 'decode_head', whose features come from "
+                "model.type='PointRendEncoderDecoder' alone: use it or remove the name."
+            )
         check_channels('point_head', self, inputs)
         return [inputs[index] for index in self.in_index]
 
