@@ -85,7 +85,8 @@ def train(
         shortened(cfg, iterations, lr_factor)
     cascade = isinstance(cfg.model.decode_head, list)
     if start is not None:
-        cfg.load_from = str(folder / 'start.pth' if cascade else start)
+        start = start.resolve()
+        cfg.load_from = str(folder.resolve() / 'start.pth' if cascade else start)
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / CONFIG
     if config.is_file() and Config.fromfile(config).to_dict() != cfg.to_dict():
