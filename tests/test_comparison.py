@@ -216,7 +216,7 @@ def test_a_run_with_other_settings_is_not_taken_for_done(tmp_path, tiny_config):
     folder = tmp_path / 'run'
     folder.mkdir()
     contender = Contender('tiny', str(tiny_config), {})
-    load_config(str(tiny_config)).dump(folder / 'train.py')
+    load_config(str(tiny_config)).dump(tmp_path / 'run.py')
     last = folder / 'iter_4.pth'
     last.write_bytes(b'')
     (folder / 'last_checkpoint').write_text(str(last))

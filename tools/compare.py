@@ -22,7 +22,7 @@ try:
         load_for_testing,
         score_checkpoint,
     )
-    from mmseg_pointrend.comparison.training import CONFIG, Contender, train
+    from mmseg_pointrend.comparison.training import Contender, recipe_of, train
     from mmseg_pointrend.errors import exit_with_sentence
     from mmseg_pointrend.launch import KeyValueAction, load_config
 except ImportError as error:
@@ -87,7 +87,7 @@ def main() -> None:
                 lr_factor=args.lr_factor,
                 options={**data, 'randomness.seed': seed},
             )
-            cfg = load_config(str(folder / CONFIG), work_dir=str(folder / 'score'))
+            cfg = load_config(str(recipe_of(folder)), work_dir=str(folder / 'score'))
             if seed == args.seeds[0]:
                 runners[args.name or key] = load_for_testing(cfg, str(checkpoint))
             scores = folder / 'scores.json'

@@ -17,8 +17,6 @@ from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.launch import load_config
 
 TRAIN = Path(__file__).parents[2] / 'tools/train.py'
-CONFIG = 'train.py'
-"""The config of a run, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def train(
 
     Args:
         contender: the model.
-        folder: where its config, logs and checkpoints go.
+        folder: where logs and checkpoints go; the config goes to :func:`recipe_of`.
         iterations: how many; None keeps the config's schedule.
         start: checkpoint of the plain model to continue.
         lr_factor: what multiplies the learning rate if ``iterations`` is given.
@@ -88,7 +86,7 @@ def train(
         start = start.resolve()
         cfg.load_from = str(folder.resolve() / 'start.pth' if cascade else start)
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / CONFIG
+    config = recipe_of(folder)
     if config.is_file() and Config.fromfile(config).to_dict() != cfg.to_dict():
         raise InputError(
             f'{folder} was trained with other settings ({config}): give another '
@@ -112,6 +110,11 @@ def train(
             f'{folder / "train.log"}, mend it and run this again.'
         )
     return last
+
+
+def recipe_of(folder: Path) -> Path:
+    """The config of a run: beside its folder, in which MMEngine keeps its own copy."""
+    return folder.with_name(f'{folder.name}.py')
 
 
 def is_latest(checkpoint: Path) -> bool:
