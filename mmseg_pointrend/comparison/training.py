@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -98,12 +97,10 @@ def train(
         return last
     if start is not None and cascade:
         write_as_cascade(start, Path(cfg.load_from))
-    command = [sys.executable, str(TRAIN), str(config), '--work-dir', str(folder)]
-    command.append('--resume')
+    command = [sys.executable, str(TRAIN), str(config)]
+    command += ['--work-dir', str(folder), '--resume']
     with (folder / 'train.log').open('a') as log:
-        result = subprocess.run(
-            command, stdout=log, stderr=subprocess.STDOUT, env=os.environ
-        )
+        result = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
     if result.returncode != 0 or not is_latest(last):
         raise InputError(
             f'training {contender.name} ended with status {result.returncode}: see '
