@@ -4,7 +4,7 @@ Importing this package registers its modules in MMSegmentation's registries.
 """
 
 from mmseg_pointrend import compat  # isort: skip  (must come before mmseg)
-from mmseg_pointrend import datasets, evaluation, models
+from mmseg_pointrend import datasets, evaluation, hooks, models
 
 __version__ = '0.1.0'
-__all__ = ['compat', 'datasets', 'evaluation', 'models']
+__all__ = ['compat', 'datasets', 'evaluation', 'hooks', 'models']

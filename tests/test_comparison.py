@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 import torch
 from conftest import ROOT, batch, run_tool, tiny_model, tiny_model_config
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 
@@ -22,6 +25,7 @@ from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
 from mmseg_pointrend.comparison.scores import Scores, changed_pixels
 from mmseg_pointrend.comparison.training import (
     Contender,
+    continued,
     is_latest,
     shortened,
     train,
@@ -29,6 +33,7 @@ from mmseg_pointrend.comparison.training import (
 )
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.evaluation import BoundaryIoUMetric
+from mmseg_pointrend.hooks import NormEvalHook
 from mmseg_pointrend.launch import load_config
 
 CLASSES = ('a', 'b', 'c')
@@ -164,10 +169,46 @@ def test_variants_change_nested_keys_and_predict_apart():
 def test_a_schedule_is_shortened_as_a_whole():
     path = 'pointrend_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
     cfg = Config.fromfile(ROOT / 'configs' / path)
-    shortened(cfg, 500, 0.5)
+    shortened(cfg, 500)
     assert cfg.train_cfg.max_iters == cfg.train_cfg.val_interval == 500
     assert [(one.begin, one.end) for one in cfg.param_scheduler] == [(0, 25), (25, 500)]
-    assert cfg.optim_wrapper.optimizer.lr == 2.5e-4
+
+
+@pytest.mark.parametrize('name', ['pointrend', 'pointhead'])
+def test_a_new_head_learns_at_the_full_rate(name):
+    path = f'{name}_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
+    cfg = Config.fromfile(ROOT / 'configs' / path)
+    cfg.model.backbone.init_cfg = None
+    cfg.norm_cfg = cfg.model.backbone.norm_cfg
+    model = MODELS.build(cfg.model)
+    full = rates_of(cfg, model)
+    continued(cfg, Path('plain.pth'), 0.25)
+    rates = rates_of(cfg, model)
+    new = dict(pointrend='point_head.', pointhead='decode_head.1.')[name]
+    assert any(key.startswith(new) for key in rates)
+    for key, rate in rates.items():
+        share = 1 if key.startswith(new) else 0.25
+        assert rate == pytest.approx(full[key] * share), key
+
+
+def rates_of(cfg: Config, model: torch.nn.Module) -> dict[str, float]:
+    groups = build_optim_wrapper(model, deepcopy(cfg.optim_wrapper)).param_groups
+    found = {id(group['params'][0]): group['lr'] for group in groups}
+    return {name: found[id(value)] for name, value in model.named_parameters()}
+
+
+def test_batch_norm_keeps_its_statistics_and_the_rest_trains():
+    model = tiny_model().train()
+    NormEvalHook().before_train_iter(SimpleNamespace(model=model), 0)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    inputs, samples = batch()
+    sum(v for k, v in model.loss(inputs, samples).items() if 'loss' in k).backward()
+    assert before
+    for name, value in model.named_buffers():
+        assert torch.equal(value, before[name]), name
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(norm.weight.grad is not None for norm in norms)
+    assert model.decode_head.training
 
 
 def test_a_plain_checkpoint_becomes_the_start_of_a_cascade(tmp_path):

@@ -2,6 +2,9 @@
 
 tools/compare.py --data-root data/camvid/ --work-dir work_dirs/compare --seeds 0 1
 
+In the continuations BatchNorm keeps its statistics, and a head that the plain model
+lacks learns at the full rate.
+
 What is done is not done again and what was stopped continues, so a second call goes on.
 """
 
@@ -49,8 +52,8 @@ def parse_args() -> argparse.Namespace:
     add('--seeds', type=int, nargs='+', default=[0], help='of the continuations')
     add('--base-seed', type=int, default=0, help='of the plain model they continue')
     add('--base-iterations', type=int, help="of that model; by default its config's")
-    add('--iterations', type=int, default=500, help='of each continuation')
-    add('--lr-factor', type=float, default=0.4, help='their share of the learning rate')
+    add('--iterations', type=int, default=300, help='of each continuation')
+    add('--lr-factor', type=float, default=0.2, help='their share of the learning rate')
     add('--contenders', nargs='+', choices=CONTENDERS, default=list(CONTENDERS))
     add('--name', help='of the run of a single contender with other --cfg-options')
     add('--cfg-options', nargs='+', action=KeyValueAction, default={})

@@ -33,13 +33,12 @@ class Contender:
     options: dict[str, Any]
 
 
-def shortened(cfg: Config, iterations: int, lr_factor: float) -> None:
+def shortened(cfg: Config, iterations: int) -> None:
     """Squeeze the schedule of a config into fewer iterations, in place.
 
     Args:
         cfg: config of an ``IterBasedTrainLoop``.
         iterations: how many there will be; validation follows the last one.
-        lr_factor: what multiplies the learning rate.
     """
     share = iterations / cfg.train_cfg.max_iters
     for scheduler in cfg.param_scheduler:
@@ -49,7 +48,25 @@ def shortened(cfg: Config, iterations: int, lr_factor: float) -> None:
         one for one in cfg.param_scheduler if one['begin'] < one['end']
     ]
     cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
+
+
+def continued(cfg: Config, start: Path, lr_factor: float) -> None:
+    """Train on from a checkpoint of the plain model, in place.
+
+    BatchNorm keeps the statistics it has learned, and a head that the plain model lacks
+    learns at the config's own rate.
+
+    Args:
+        cfg: config whose optimizer has a ``lr_mult`` for ``decode_head``.
+        start: the checkpoint.
+        lr_factor: what multiplies the learning rate of the rest.
+    """
+    cfg.load_from = str(start)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='NormEvalHook')]
     cfg.optim_wrapper.optimizer.lr *= lr_factor
+    rates = cfg.optim_wrapper.paramwise_cfg.custom_keys
+    for new in ('point_head', 'decode_head.1'):
+        rates[new] = dict(lr_mult=rates.decode_head.lr_mult / lr_factor)
 
 
 def train(
@@ -68,7 +85,7 @@ def train(
         folder: where logs and checkpoints go; the config goes to :func:`recipe_of`.
         iterations: how many; None keeps the config's schedule.
         start: checkpoint of the plain model to continue.
-        lr_factor: what multiplies the learning rate if ``iterations`` is given.
+        lr_factor: of :func:`continued`.
         options: changes of the config that all contenders share.
 
     Returns:
@@ -79,11 +96,11 @@ def train(
     """
     cfg = load_config(contender.config, {**options, **contender.options})
     if iterations is not None:
-        shortened(cfg, iterations, lr_factor)
+        shortened(cfg, iterations)
     cascade = isinstance(cfg.model.decode_head, list)
     if start is not None:
         start = start.resolve()
-        cfg.load_from = str(folder.resolve() / 'start.pth' if cascade else start)
+        continued(cfg, folder.resolve() / 'start.pth' if cascade else start, lr_factor)
     folder.mkdir(parents=True, exist_ok=True)
     config = recipe_of(folder)
     if config.is_file() and Config.fromfile(config).to_dict() != cfg.to_dict():

@@ -4,7 +4,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(
-        type='RandomResize', scale=(480, 360), ratio_range=(0.5, 2.0), keep_ratio=True
+        type='RandomResize', scale=(480, 360), ratio_range=(0.75, 1.5), keep_ratio=True
     ),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),

