@@ -7,6 +7,8 @@ model = dict(
         in_index=[0, 4, 'decode_head'],
         in_channels=[24, 16, 128],
         num_points=2048,
+        oversample_ratio=8,
+        importance_sample_ratio=1.0,
         mlp=dict(type='PointMLP', hidden_channels=128, num_layers=2, residual=True),
     ),
 )

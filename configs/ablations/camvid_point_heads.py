@@ -6,7 +6,8 @@ custom_imports = dict(
 )
 res2 = dict(in_index=[0], in_channels=[24])
 mlp = dict(hidden_channels=256, num_layers=3, residual=False)
-paper = dict(coarse_from='initial', mlp=mlp, **res2)
+sampling = dict(oversample_ratio=3, importance_sample_ratio=0.75)
+paper = dict(coarse_from='initial', mlp=mlp, **sampling, **res2)
 model = dict(
     type='PointHeadComparison',
     variants=dict(
@@ -22,6 +23,7 @@ model = dict(
         no_stride_2=dict(in_index=[0, 'decode_head'], in_channels=[24, 128]),
         wide=dict(mlp=dict(hidden_channels=256, num_layers=3)),
         points_300=dict(num_points=300),
+        paper_points=sampling,
         uniform=dict(importance_sample_ratio=0.0),
         probability_margin=dict(uncertainty='probability_margin'),
         entropy=dict(uncertainty='entropy'),
