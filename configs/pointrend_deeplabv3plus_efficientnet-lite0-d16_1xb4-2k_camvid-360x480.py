@@ -9,6 +9,8 @@ model = dict(
         num_points=2048,
         oversample_ratio=8,
         importance_sample_ratio=1.0,
+        coarse_from='initial',
+        detach=True,
         mlp=dict(type='PointMLP', hidden_channels=128, num_layers=2, residual=True),
     ),
 )

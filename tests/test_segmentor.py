@@ -509,6 +509,20 @@ def test_decoder_features_join_backbone_features_in_training_and_prediction():
     assert deepcopy(model)(inputs).shape == (2, 5, 64, 96)
 
 
+@pytest.mark.parametrize('detach', [False, True])
+def test_a_detached_point_head_leaves_the_network_to_its_own_losses(detach):
+    features = dict(in_index=[0, 'decode_head'], in_channels=[8, 8])
+    model = tiny_model(**features, detach=detach).train()
+    model.loss(*batch())['point.loss_ce'].backward()
+    changed = {
+        name.partition('.')[0]
+        for name, value in model.named_parameters()
+        if value.grad is not None and value.grad.abs().sum() > 0
+    }
+    network = set() if detach else {'backbone', 'decode_head'}
+    assert changed == {'point_head', *network}
+
+
 def test_a_decode_head_without_conv_seg_has_no_features_to_read():
     model = tiny_model(in_index=['decode_head'], in_channels=[8])
     model.decode_head.cls_seg = lambda features: features[:, :5]

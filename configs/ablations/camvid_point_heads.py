@@ -18,7 +18,7 @@ model = dict(
         paper_stride_2=dict(paper, in_index=[0, 4], in_channels=[24, 16]),
         paper_stride_8=dict(paper, in_index=[0, 1], in_channels=[24, 40]),
         paper_residual={**paper, 'mlp': dict(mlp, residual=True)},
-        initial=dict(coarse_from='initial'),
+        current=dict(coarse_from='current'),
         res2=res2,
         no_stride_2=dict(in_index=[0, 'decode_head'], in_channels=[24, 128]),
         wide=dict(mlp=dict(hidden_channels=256, num_layers=3)),

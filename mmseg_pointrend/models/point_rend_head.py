@@ -66,6 +66,8 @@ class PointRendHead(BaseCascadeDecodeHead):
             ``'initial'`` the decode head's first output (the paper).
         padding_mode: what sampling sees outside of the outermost pixel centres,
             ``'border'`` or ``'zeros'``.
+        detach: keep the gradient of the points to the MLP, so that the network trains
+            as it does without a point head.
         loss_decode: config of one loss or a list; None means cross-entropy averaged
             over the points that are not ignored.
         out_channels: channels of the logits, 1 for a binary model.
@@ -93,6 +95,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         scale_factor: float = 2,
         coarse_from: str = 'current',
         padding_mode: str = 'border',
+        detach: bool = False,
         loss_decode: dict | list[dict] | None = None,
         out_channels: int | None = None,
         threshold: float | None = None,
@@ -160,6 +163,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         self.scale_factor = scale_factor
         self.coarse_from = coarse_from
         self.padding_mode = padding_mode
+        self.detach = detach
         self.mlp = MODELS.build(
             mlp,
             default_args=dict(
@@ -224,6 +228,8 @@ class PointRendHead(BaseCascadeDecodeHead):
             The losses by name and ``acc_point`` in percent.
         """
         fine = self.fine_features(inputs)
+        if self.detach:
+            fine, prev_output = [one.detach() for one in fine], prev_output.detach()
         labels = self._stack_batch_gt(batch_data_samples)
         size = map_size(labels)
         points = sample_training_points(
