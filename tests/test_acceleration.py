@@ -55,14 +55,17 @@ def test_a_fused_model_has_no_batch_norm_and_the_same_logits():
 
 
 @pytest.mark.parametrize('align_corners', [False, True])
-@pytest.mark.parametrize('coarse_from', ['current', 'initial'])
+@pytest.mark.parametrize(
+    ('coarse_from', 'coarse_window'), [('current', 1), ('initial', 3)]
+)
 @pytest.mark.parametrize('uncertainty', ['logit_margin', 'entropy'])
 def test_rendering_is_one_graph_and_is_not_compiled_again(
-    align_corners, coarse_from, uncertainty
+    align_corners, coarse_from, coarse_window, uncertainty
 ):
     head = make_head(
         align_corners=align_corners,
         coarse_from=coarse_from,
+        coarse_window=coarse_window,
         uncertainty=uncertainty,
         subdivision_num_points=40,
     )

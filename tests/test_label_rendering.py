@@ -66,6 +66,7 @@ def test_labels_are_those_of_the_logits(data):
         align_corners=draw(st.booleans()),
         subdivision_num_points=draw(st.sampled_from([1, 7, 60, 10000])),
         coarse_from=draw(st.sampled_from(['current', 'initial'])),
+        coarse_window=draw(st.sampled_from([1, 3])),
         uncertainty=draw(
             st.sampled_from(['logit_margin', 'probability_margin', 'entropy'])
         ),

@@ -94,6 +94,62 @@ def test_with_every_pixel_and_the_initial_prediction_it_is_the_mlp_everywhere(
     torch.testing.assert_close(rendered.flatten(2), wanted, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize('align_corners', [False, True])
+@torch.no_grad()
+def test_the_mlp_reads_the_coarse_cells_around_a_point(align_corners):
+    class CopyMaps(nn.Module):
+        def forward(self, fine, coarse):
+            return fine
+
+    size = (9, 13)
+    coarse = torch.randn(2, 4, *size)
+    head = make_head(
+        coarse_window=3, subdivision_num_points=10**6, align_corners=align_corners
+    )
+    fine = torch.randn(2, 6, 18, 26)
+    maps = head.with_windows([fine], coarse)
+    assert maps[0] is fine
+    assert len(maps) == 2
+    points = coordinate_map(size, align_corners).flatten(2).transpose(1, 2)
+    head.mlp = CopyMaps()
+    read = head.classify(maps, coarse, points.expand(2, -1, -1), coarse.flatten(2))
+    windows = read[:, 6:].unflatten(1, (4, 3, 3)).unflatten(4, size)
+    for row in range(9):
+        for column in range(13):
+            for down in range(-1, 2):
+                for right in range(-1, 2):
+                    y, x = min(max(row + down, 0), 8), min(max(column + right, 0), 12)
+                    torch.testing.assert_close(
+                        windows[:, :, down + 1, right + 1, row, column],
+                        coarse[:, :, y, x],
+                        atol=1e-5,
+                        rtol=0,
+                    )
+
+
+@pytest.mark.parametrize('detach', [False, True])
+def test_losses_and_rendering_read_the_same_windows(detach, monkeypatch):
+    head = make_head(coarse_window=3, coarse_from='initial', detach=detach)
+    fine = torch.randn(2, 6, 16, 16)
+    coarse = torch.randn(2, 4, 8, 8, requires_grad=True)
+    seen = []
+    monkeypatch.setattr(
+        head,
+        'loss_by_feat',
+        lambda logits, points, labels: seen.extend([logits, points]),
+    )
+    _, samples = batch((32, 32), images=2, num_classes=4)
+    head.loss([fine], coarse, samples)
+    logits, points = seen
+    maps = head.with_windows([fine], coarse)
+    torch.testing.assert_close(
+        logits, head.classify(maps, coarse, points, coarse), atol=1e-5, rtol=0
+    )
+    assert logits.requires_grad
+    logits.sum().backward()
+    assert (coarse.grad is None) == detach
+
+
 @torch.no_grad()
 def test_the_current_prediction_feeds_each_step_and_the_initial_one_does_not():
     class CopyCoarse(nn.Module):
@@ -245,6 +301,7 @@ def test_number_of_training_points_follows_the_crop(monkeypatch):
         (dict(oversample_ratio=0.5), r'oversample_ratio=0.5'),
         (dict(importance_sample_ratio=2), r'importance_sample_ratio=2'),
         (dict(coarse_from='both'), r"coarse_from='both': give 'current' or"),
+        (dict(coarse_window=2), r'coarse_window=2: give a positive odd integer'),
         (dict(padding_mode='reflect'), r"padding_mode='reflect'"),
         (dict(num_points=0), r'num_points=0'),
         (dict(subdivision_num_points=-1), r'subdivision_num_points=-1'),

@@ -7,7 +7,8 @@ custom_imports = dict(
 res2 = dict(in_index=[0], in_channels=[24])
 mlp = dict(hidden_channels=256, num_layers=3, residual=False)
 sampling = dict(oversample_ratio=3, importance_sample_ratio=0.75)
-paper = dict(coarse_from='initial', mlp=mlp, **sampling, **res2)
+cross_entropy = dict(loss_decode=[dict(type='CrossEntropyLoss', avg_non_ignore=True)])
+paper = dict(coarse_window=1, mlp=mlp, **cross_entropy, **sampling, **res2)
 model = dict(
     type='PointHeadComparison',
     variants=dict(
@@ -19,6 +20,9 @@ model = dict(
         paper_stride_8=dict(paper, in_index=[0, 1], in_channels=[24, 40]),
         paper_residual={**paper, 'mlp': dict(mlp, residual=True)},
         current=dict(coarse_from='current'),
+        no_window=dict(coarse_window=1),
+        window_5=dict(coarse_window=5),
+        cross_entropy=cross_entropy,
         res2=res2,
         no_stride_2=dict(in_index=[0, 'decode_head'], in_channels=[24, 128]),
         wide=dict(mlp=dict(hidden_channels=256, num_layers=3)),

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
@@ -64,6 +65,8 @@ class PointRendHead(BaseCascadeDecodeHead):
         scale_factor: growth of a rendering step; 2 in the paper.
         coarse_from: ``'current'`` gives the MLP the prediction being refined,
             ``'initial'`` the decode head's first output (the paper).
+        coarse_window: side of the window of coarse cells around a point whose logits
+            the MLP reads beside the fine features; 1 is none (the paper).
         padding_mode: what sampling sees outside of the outermost pixel centres,
             ``'border'`` or ``'zeros'``.
         detach: keep the gradient of the points to the MLP, so that the network trains
@@ -94,6 +97,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         subdivision_num_points: int = 8096,
         scale_factor: float = 2,
         coarse_from: str = 'current',
+        coarse_window: int = 1,
         padding_mode: str = 'border',
         detach: bool = False,
         loss_decode: dict | list[dict] | None = None,
@@ -119,6 +123,8 @@ class PointRendHead(BaseCascadeDecodeHead):
             (scale_factor > 1, f'{scale_factor=}', 'a number above 1'),
             (coarse_from in ('current', 'initial'), f'{coarse_from=}',
              "'current' or 'initial'"),
+            (isinstance(coarse_window, int) and coarse_window % 2 == 1
+             and coarse_window > 0, f'{coarse_window=}', 'a positive odd integer'),
             (padding_mode in ('border', 'zeros'), f'{padding_mode=}',
              "'border' or 'zeros'"),
         ):  # fmt: skip
@@ -162,12 +168,16 @@ class PointRendHead(BaseCascadeDecodeHead):
         self.subdivision_num_points = subdivision_num_points
         self.scale_factor = scale_factor
         self.coarse_from = coarse_from
+        self.coarse_window = coarse_window
         self.padding_mode = padding_mode
         self.detach = detach
+        window_channels = (
+            coarse_window**2 * self.out_channels if coarse_window > 1 else 0
+        )
         self.mlp = MODELS.build(
             mlp,
             default_args=dict(
-                in_channels=sum(in_channels),
+                in_channels=sum(in_channels) + window_channels,
                 coarse_channels=self.out_channels,
                 out_channels=self.out_channels,
             ),
@@ -194,6 +204,24 @@ class PointRendHead(BaseCascadeDecodeHead):
             )
         check_channels('point_head', self, inputs)
         return [inputs[index] for index in self.in_index]
+
+    def with_windows(self, fine: Sequence[Tensor], coarse: Tensor) -> list[Tensor]:
+        """What the MLP reads at a point beside its coarse prediction.
+
+        Args:
+            fine: fine feature maps.
+            coarse: logits of the decode head, (N, K, h, w).
+
+        Returns:
+            The fine features and, if ``coarse_window`` w is above 1, the logits of the
+            w * w cells around each cell as another map, (N, K * w * w, h, w).
+        """
+        side = self.coarse_window
+        if side == 1:
+            return list(fine)
+        padded = F.pad(coarse, (side // 2,) * 4, mode='replicate')
+        windows = F.unfold(padded, side).unflatten(2, map_size(coarse))
+        return [*fine, windows]
 
     def sample(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         """Interpolate several maps at points and stack their channels: (N, C, P)."""
@@ -230,6 +258,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         fine = self.fine_features(inputs)
         if self.detach:
             fine, prev_output = [one.detach() for one in fine], prev_output.detach()
+        maps = self.with_windows(fine, prev_output)
         labels = self._stack_batch_gt(batch_data_samples)
         size = map_size(labels)
         points = sample_training_points(
@@ -242,7 +271,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             align_corners=self.align_corners,
             regions=self.valid_regions(paddings_of(batch_data_samples), size),
         )
-        logits = self.mlp(self.sample(fine, points), self.sample([prev_output], points))
+        logits = self.mlp(self.sample(maps, points), self.sample([prev_output], points))
         return self.loss_by_feat(logits, points, labels)
 
     def loss_by_feat(
@@ -403,19 +432,20 @@ class PointRendHead(BaseCascadeDecodeHead):
 
     def renderer(self, fine: Sequence[Tensor], coarse: Tensor) -> Renderer:
         """What sharpens logits with the fine features of some images."""
+        maps = self.with_windows(fine, coarse)
 
         def classify(points: Tensor, current: Tensor) -> Tensor:
-            return self.classify(fine, coarse, points, current)
+            return self.classify(maps, coarse, points, current)
 
         return Renderer(classify, self.uncertainty, self.align_corners, self.threshold)
 
     def classify(
-        self, fine: Sequence[Tensor], coarse: Tensor, points: Tensor, current: Tensor
+        self, maps: Sequence[Tensor], coarse: Tensor, points: Tensor, current: Tensor
     ) -> Tensor:
         """Classify points again with the MLP. PointRend, section 3.2.
 
         Args:
-            fine: fine feature maps, (N, F, h', w') each.
+            maps: what :meth:`with_windows` gives, (N, F, h', w') each.
             coarse: the decode head's logits, (N, K, h, w).
             points: (N, P, 2), (x, y) in [0, 1].
             current: logits of the map being refined at the points, (N, K, P).
@@ -431,7 +461,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         )
         if self.coarse_from == 'initial':
             current = read(coarse)
-        return self.mlp(stack([read(features) for features in fine]), current)
+        return self.mlp(stack([read(features) for features in maps]), current)
 
 
 def is_index_list(in_index: Sequence[int | str]) -> bool:
