@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     add('--seeds', type=int, nargs='+', default=[0], help='of the continuations')
     add('--base-seed', type=int, default=0, help='of the plain model they continue')
     add('--base-iterations', type=int, help="of that model; by default its config's")
-    add('--iterations', type=int, default=300, help='of each continuation')
+    add('--iterations', type=int, default=1000, help='of each continuation')
     add('--lr-factor', type=float, default=0.2, help='their share of the learning rate')
     add('--contenders', nargs='+', choices=CONTENDERS, default=list(CONTENDERS))
     add('--name', help='of the run of a single contender with other --cfg-options')
