@@ -19,6 +19,8 @@ from urllib.error import URLError
 import mmcv
 import numpy as np
 import torch
+from mmcv.image import geometric
+from mmcv.transforms import processing
 from mmcv.utils import ext_loader
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
@@ -234,8 +236,20 @@ def keep_compilers_off_samples() -> None:
     SegDataPreProcessor.forward = torch.compiler.disable(SegDataPreProcessor.forward)
 
 
+def keep_a_pixel() -> None:
+    """Keep MMCV from scaling a thin image, such as 1x4000, to one without pixels."""
+
+    def scale_size(size: tuple[int, int], scale: Any) -> tuple[int, int]:
+        width, height = scaled(size, scale)
+        return max(width, 1), max(height, 1)
+
+    scaled = geometric._scale_size
+    geometric._scale_size = processing._scale_size = scale_size
+
+
 check_mmcv_version()
 allow_mmcv_lite()
 allow_mmengine_checkpoints()
 use_safe_checkpoint_loaders()
 keep_compilers_off_samples()
+keep_a_pixel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,6 @@ def exit_with_sentence() -> Iterator[None]:
         yield
     except InputError as error:
         last_line = str(error).strip().splitlines()[-1]
-        sentence = last_line.removeprefix(f'{__name__}.{InputError.__name__}: ')
+        sentence = re.sub(r'^mmseg_pointrend\.[\w.]+: ', '', last_line)
         print(f'error: {sentence}', file=sys.stderr)
         raise SystemExit(1) from None

@@ -1,4 +1,4 @@
-"""Does a config fit the code, and a head the features it gets?"""
+"""Does a config fit the code, a head its features, and an image the model?"""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
+from mmseg.utils import OptSampleList
 from torch import Tensor
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, name_some
 
 
 def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> None:
@@ -73,3 +75,48 @@ def check_keys(key: str, cfg: dict[str, Any], owner: Any = None) -> None:
             near = get_close_matches(name, parameters, n=1)
             hint = f'use {near[0]!r}' if near else f'use one of {", ".join(parameters)}'
             raise InputError(f'{key} has no key {name!r}: {hint}.')
+
+
+def check_images(
+    images: Sequence[Tensor], samples: OptSampleList, mean: Tensor | None
+) -> None:
+    """Compare images to predict with each other and with what the model normalises.
+
+    Files are decoded to 8 bits in three channels; arrays come as they are.
+
+    Args:
+        images: (C, H, W) each.
+        samples: their meta information, if any; ``img_path`` is None for an array.
+        mean: the preprocessor's, (C, 1, 1); None leaves channels and values unchecked.
+
+    Raises:
+        InputError: sizes differ, or channels or values are not those that the mean is
+            for.
+    """
+    if len({image.shape[1:] for image in images}) > 1:
+        sizes = {sample.get('ori_shape') for sample in samples or ()}
+        raise InputError(
+            f'images of different sizes (H, W), {name_some(sorted(sizes))}, cannot be '
+            'predicted together: give them one by one.'
+        )
+    if mean is None:
+        return
+    # A grey image is normalised to as many channels as the mean has.
+    channels = len(images[0])
+    if channels not in (1, len(mean)):
+        raise InputError(
+            f'the image has {channels} channels and data_preprocessor.mean has '
+            f'{len(mean)}: give (H, W, {len(mean)}), without alpha, or grey, (H, W).'
+        )
+    for image, sample in zip(images, samples or (), strict=False):
+        is_file = sample.get('img_path', '') is not None
+        if is_file or image.dtype == torch.uint8 or not 1 < mean.max() <= 255:
+            continue
+        low, high = (value.item() for value in image.float().aminmax())
+        fractions = image.is_floating_point() and 0 < high <= 1
+        if low < 0 or high > 255 or fractions:
+            raise InputError(
+                f'the image has values from {low:g} to {high:g} but '
+                'data_preprocessor.mean is that of 0 to 255: scale the image, or give '
+                'uint8.'
+            )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.grids import Size, map_size
 from mmseg_pointrend.labels import decide
-from mmseg_pointrend.models.checks import check_channels, check_keys
+from mmseg_pointrend.models.checks import check_channels, check_images, check_keys
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.view import View, padding_of
 
@@ -262,6 +262,22 @@ class PointRendEncoderDecoder(EncoderDecoder):
         size = map_size(inputs)
         regions = self.point_head.valid_regions(paddings, size)
         return self.point_head.render(feats, coarse, size, regions)
+
+    def test_step(self, data: dict[str, Any]) -> SampleList:
+        """Predict a batch as it comes from the pipeline.
+
+        Args:
+            data: ``inputs``, N images (C, H, W), and maybe ``data_samples``.
+
+        Returns:
+            As :meth:`predict`.
+
+        Raises:
+            InputError: as in :func:`~mmseg_pointrend.models.checks.check_images`.
+        """
+        mean = getattr(self.data_preprocessor, 'mean', None)
+        check_images(data['inputs'], data.get('data_samples'), mean)
+        return super().test_step(data)
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Predict labels at the size of the original images.

@@ -1,0 +1,65 @@
+"""Check every image and label that a config reads, before a training meets them.
+
+tools/check_dataset.py configs/pointrend_deeplabv3plus_cityscapes.py --workers 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+try:
+    from mmseg_pointrend.comparison.report import write_json
+    from mmseg_pointrend.datasets.validation import (
+        SPLITS,
+        as_json,
+        check_config,
+        summary,
+    )
+    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.launch import KeyValueAction, load_config
+except ImportError as error:
+    raise SystemExit(f'error: {error}') from None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--split',
+        nargs='+',
+        choices=SPLITS,
+        default=(),
+        help='data loaders to check (default: all that the config has)',
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=os.cpu_count() or 1,
+        help='number of processes (default: one for each core)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValueAction,
+        help='override config keys: train_dataloader.dataset.data_root=PATH',
+    )
+    parser.add_argument('--json', type=Path, help='write all findings to this file')
+    args = parser.parse_args()
+
+    cfg = load_config(args.config, args.cfg_options)
+    found = check_config(cfg, args.split, workers=args.workers)
+    if args.json:
+        write_json(args.json, as_json(found))
+    print(*summary(found), sep='\n')
+    if any(finding.is_error for _, findings in found.values() for finding in findings):
+        raise SystemExit(1)
+
+
+if __name__ == '__main__':
+    try:
+        with exit_with_sentence():
+            main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
