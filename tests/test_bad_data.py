@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import run_tool
+from conftest import ROOT, run_tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
@@ -163,9 +163,14 @@ ERRORS: dict[str, tuple[bytes | None, bytes | None, str, str]] = {
     ),
 }
 WARNINGS: dict[str, tuple[bytes | None, bytes | None, str, str]] = {
-    'opaque': (png(with_alpha(255)), None, 'RGBA image', ' has mode RGBA and is read'),
-    'palette': (pillow(IMAGE, 'PNG', 'P'), None, 'palette image', ' has mode P and is'),
-    'print': (pillow(IMAGE, 'JPEG', 'CMYK'), None, 'CMYK image', ' has mode CMYK and'),
+    'opaque': (png(with_alpha(255)), None, 'RGBA image', ' has mode RGBA, not RGB'),
+    'palette': (
+        pillow(IMAGE, 'PNG', 'P'),
+        None,
+        'palette image',
+        ' has mode P, not RGB',
+    ),
+    'print': (pillow(IMAGE, 'JPEG', 'CMYK'), None, 'CMYK image', ' has mode CMYK, not'),
     'exif': (turned(), None, 'turned image', r' is turned .*\(EXIF orientation 3\)'),
     'wide': (None, png(LABEL.astype(np.uint16)), 'wide label', ' has mode I;16 althou'),
 }
@@ -333,6 +338,55 @@ def test_a_list_that_does_not_exist_is_named(write):
     assert found.kind == 'missing data'
 
 
+def test_other_data_sets_are_checked_too(scenes, tmp_path):
+    root = tmp_path / 'scenes'
+    shutil.copytree(scenes, root)
+    image = sorted(root.glob('leftImg8bit/val/*/*.png'))[0]
+    image.write_bytes(image.read_bytes()[:3000])
+    label = sorted(root.glob('gtFine/val/*/*labelTrainIds.png'))[1]
+    label.unlink()
+    cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/street_scenes_256x512.py')
+    cfg.val_dataloader.dataset.update(type='CityscapesDataset', data_root=str(root))
+    count, found = check_config(cfg, ['val'], workers=1)['val']
+    assert count == 3
+    assert [finding.path for finding in found] == [str(image), str(label)]
+    with pytest.raises(BadFile, match=f'cannot read {image}'):
+        DATASETS.build(cfg.val_dataloader.dataset)[0]
+
+
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        (
+            dict(type='NoDataset'),
+            r'train_dataloader.dataset names no data set of MMSeg',
+        ),
+        (
+            dict(colour=1),
+            r"train cannot be built \(.*'colour'.*\): mend train_dataload",
+        ),
+        (
+            dict(pipeline=[]),
+            r'train_dataloader.dataset.pipeline has no LoadImageFromFi',
+        ),
+        (
+            dict(data_prefix=dict(img_path='img')),
+            r'but data_prefix has no seg_map_path',
+        ),
+        (dict(type='BaseSegDataset'), r'train_dataloader.dataset has no classes: set'),
+    ],
+)
+def test_a_config_that_does_not_say_what_to_read_is_refused(write, change, sentence):
+    dataset = {**dataset_config(write('a')), **change}
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(InputError, match=sentence):
+        check_config(cfg, [], workers=1)
+    with pytest.raises(
+        InputError, match=r'the config has no val_dataloader.dataset: l'
+    ):
+        check_config(cfg, ['val'], workers=1)
+
+
 def test_lone_files_are_found(write):
     root = write('a')
     for name in ('no_label', 'no_image'):
@@ -433,7 +487,7 @@ def test_the_command_reports_all_splits_and_fails(write, config, tmp_path):
     )
     assert lines[start + 4] == '  and 2 more, --json FILE has them all'
     assert 'warning: RGBA image (1)' in lines
-    assert lines[-1] == 'train: 7 images, 5 errors, 1 warnings'
+    assert lines[-1] == 'train: images 7, errors 5, warnings 1'
     assert 'Traceback' not in result.stderr
     content = json.loads(out.read_text())['train']
     assert content['images'] == 7
@@ -473,4 +527,5 @@ def test_the_command_passes_good_data(write, config):
     write('good', label=png(LABEL % 2))
     result = run_tool(sys.executable, 'tools/check_dataset.py', config)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1] == 'train: 1 images, 0 errors, 0 warnings'
+    assert 'val is the data of train.' in result.stdout.splitlines()
+    assert result.stdout.splitlines()[-1] == 'train: images 1, errors 0, warnings 0'

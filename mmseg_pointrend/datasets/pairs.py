@@ -79,25 +79,19 @@ def image_doubts(step: LoadImage, path: str) -> Iterator[tuple[str, str]]:
             name = 'palette' if header.mode == 'P' else header.mode
             yield (
                 f'{name} image',
-                f'{path} has mode {header.mode} and is read as imdecode_backend='
-                f'{step.imdecode_backend!r} and color_type={step.color_type!r} decide: '
-                'save it as RGB unless that is meant.',
+                f'{path} has mode {header.mode}, not RGB, and is read with color_type='
+                f'{step.color_type!r}: save it as RGB unless that is meant.',
             )
-        turned = header.getexif().get(EXIF_ORIENTATION, 1) if has_exif(header) else 1
+        # Without this, Pillow would decode a PNG to see what follows its pixels.
+        turned = (
+            header.getexif().get(EXIF_ORIENTATION, 1) if 'exif' in header.info else 1
+        )
         if turned != 1 and step.color_type in ('color', 'grayscale'):
             yield (
                 'turned image',
                 f'{path} is turned or mirrored on reading (EXIF orientation {turned}) '
                 'and its label is not: save it upright, without EXIF.',
             )
-
-
-def has_exif(header: ImageFile.ImageFile) -> bool:
-    """Whether the part in front of the pixels has EXIF data.
-
-    Asking Pillow for that of a PNG without any would decode the pixels.
-    """
-    return 'exif' in header.info
 
 
 def load_label(

@@ -88,7 +88,7 @@ def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
     check_workers(workers)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     found: Found = {}
-    seen: list[list[dict]] = []
+    seen: dict[str, list[dict]] = {}
     for split in splits or [s for s in SPLITS if cfg.get(f'{s}_dataloader')]:
         key = f'{split}_dataloader.dataset'
         loader = cfg.get(f'{split}_dataloader')
@@ -100,9 +100,11 @@ def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
                 f'{key} names no data set of MMSegmentation: give one that derives '
                 'from BaseSegDataset.'
             )
-        if dataset_cfgs in seen:
+        same = [other for other, cfgs in seen.items() if cfgs == dataset_cfgs]
+        if same:
+            print(f'{split} is the data of {same[0]}.')
             continue
-        seen.append(dataset_cfgs)
+        seen[split] = dataset_cfgs
         results = [check_dataset(one, split, workers) for one in dataset_cfgs]
         found[split] = (
             sum(count for count, _ in results),
@@ -122,7 +124,7 @@ def find_datasets(cfg: Any) -> Iterator[dict[str, Any]]:
         if isinstance(kind, type) and issubclass(kind, BaseSegDataset):
             yield cfg
         else:
-            yield from find_datasets(list(cfg.values()))
+            yield from find_datasets(cfg.get('dataset') or cfg.get('datasets'))
 
 
 def check_dataset(
@@ -260,10 +262,8 @@ def summary(found: Found) -> Iterator[str]:
             yield f'  and {len(sentences) - 3} more, --json FILE has them all'
     for split, (count, findings) in found.items():
         errors = sum(finding.is_error for finding in findings)
-        yield (
-            f'{split}: {count} images, {errors} errors, {len(findings) - errors} '
-            'warnings'
-        )
+        warnings = len(findings) - errors
+        yield f'{split}: images {count}, errors {errors}, warnings {warnings}'
 
 
 def as_json(found: Found) -> dict[str, Any]:
