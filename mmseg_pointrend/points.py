@@ -95,7 +95,7 @@ def sample_training_points(
 
     edges = torch.tensor([(0.0, 0.0, 1.0, 1.0)] * batch if regions is None else regions)
     # A blocking copy would make the host wait for the GPU.
-    edges = edges.clamp(0, 1).unsqueeze(1).to(logits.device, non_blocking=True)
+    edges = edges.clamp(0, 1).view(batch, 1, 4).to(logits.device, non_blocking=True)
     low, high = edges.split(2, dim=2)
 
     def uniform(count: int) -> Tensor:
@@ -156,7 +156,8 @@ def largest(values: Tensor, count: int) -> Tensor:
         (N, ``count``), int64.
     """
     sample = values[:, ::16]
-    if values.device.type != 'cpu' or sample.shape[1] < count or count == 0:
+    few = sample.shape[1] < count or count == 0 or len(values) == 0
+    if values.device.type != 'cpu' or few:
         return values.topk(count, dim=1, sorted=False).indices
     bounds = sample.topk(count, dim=1, sorted=False).values.amin(dim=1)
     rows = []

@@ -44,7 +44,7 @@ def read_features(
     indices = torch.stack([y * width + x for (y, _), (x, _) in pairs], dim=2)
     weights = torch.stack([down * across for (_, down), (_, across) in pairs], dim=2)
     eager_cpu = features.device.type == 'cpu' and not torch.compiler.is_compiling()
-    if torch.is_grad_enabled() or not eager_cpu:
+    if torch.is_grad_enabled() or not eager_cpu or len(features) == 0:
         values = read_points(features, indices.flatten(1)).unflatten(2, (-1, 4))
         return (values * weights.unsqueeze(1)).sum(dim=3)
     images = [
@@ -158,8 +158,9 @@ def write_points(maps: Tensor, indices: Tensor, values: Tensor) -> Tensor:
     Returns:
         The map with the values, (N, C, H, W), in the type of ``maps``.
     """
-    index = indices.unsqueeze(1).expand(-1, maps.shape[1], -1)
-    flat, values = maps.view(*maps.shape[:2], -1), values.to(maps.dtype)
+    batch, channels, height, width = maps.shape
+    index = indices.unsqueeze(1).expand(-1, channels, -1)
+    flat, values = maps.view(batch, channels, height * width), values.to(maps.dtype)
     if torch.is_grad_enabled():
         return flat.scatter(2, index, values).view_as(maps)
     flat.scatter_(2, index, values)

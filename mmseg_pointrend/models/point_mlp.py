@@ -64,6 +64,7 @@ class PointMLP(BaseModule):
                 f'{coarse_channels=}: set residual=False.'
             )
         super().__init__(init_cfg)
+        self.channels = in_channels, coarse_channels
         self.residual = residual
         self.coarse_pred_each_layer = coarse_pred_each_layer
         again = coarse_channels if coarse_pred_each_layer else 0
@@ -84,9 +85,19 @@ class PointMLP(BaseModule):
         Returns:
             Logits, (N, out_channels, P), in the type of the weights or of autocast;
             with ``residual`` at least that of the coarse prediction.
+
+        Raises:
+            InputError: the channels are not those the MLP was built for.
         """
+        channels = fine.shape[1], coarse.shape[1]
+        if channels != self.channels:
+            raise InputError(
+                f'the MLP takes {self.channels[0]} fine and {self.channels[1]} coarse '
+                f'channels but gets {channels[0]} and {channels[1]}: build it with '
+                f'in_channels={channels[0]}, coarse_channels={channels[1]}.'
+            )
+        batch, _, count = fine.shape
         dtype = self.predictor.weight.dtype
-        batch = fine.shape[0]
         x, coarse = (
             points.to(dtype).transpose(1, 2).flatten(0, 1) for points in (fine, coarse)
         )
@@ -97,7 +108,7 @@ class PointMLP(BaseModule):
         x = linear(self.predictor, x, *extra)
         if self.residual:
             x = x + coarse
-        return x.unflatten(0, (batch, -1)).transpose(1, 2)
+        return x.unflatten(0, (batch, count)).transpose(1, 2)
 
 
 def linear(layer: Any, *inputs: Tensor) -> Tensor:
