@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,12 +24,19 @@ def exit_with_sentence() -> Iterator[None]:
     """Turn an :class:`InputError` into ``error: <sentence>`` and exit status 1.
 
     An error from a data loader's worker process arrives with that process's
-    traceback in its message; the sentence is the last line.
+    traceback in its message; the sentence is the last line. A full disk is an error
+    that a user can mend, too.
     """
     try:
         yield
     except InputError as error:
         last_line = str(error).strip().splitlines()[-1]
         sentence = re.sub(r'^mmseg_pointrend\.[\w.]+: ', '', last_line)
-        print(f'error: {sentence}', file=sys.stderr)
-        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sentence = f'{error}: make room and run this again, a training with --resume.'
+    else:
+        return
+    print(f'error: {sentence}', file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,114 @@
+"""Checkpoint files: written completely or not at all, and found again."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.runner import CheckpointLoader
+
+from mmseg_pointrend.errors import InputError
+
+POINTER = 'last_checkpoint'
+"""The file of a work dir in which MMEngine names the latest checkpoint."""
+TEMPORARY = '.tmp'
+"""What follows the name of a file that is being written."""
+NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+
+
+@register_backend('local', prefixes='', force=True)
+class CompleteFiles(LocalBackend):
+    """MMEngine's way to write local files, without files that are half written.
+
+    A file is written beside its place, forced to the disk and renamed.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write a file.
+
+        Raises:
+            InputError: the file cannot be written, most often because the disk is
+                full; an older file of this name is still there.
+        """
+        path = Path(filepath)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + TEMPORARY)
+        try:
+            with temporary.open('wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            free = shutil.disk_usage(path.parent).free
+            raise InputError(
+                f'cannot write {path} ({error.strerror}): it takes {len(obj) / 1e6:.1f}'
+                f' MB and {free / 1e6:.1f} MB are free there; mend that, what was '
+                'written before is intact and tools/train.py --resume goes on from it.'
+            ) from error
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write a text file, see :meth:`put`."""
+        self.put(obj.encode(encoding), filepath)
+
+
+def remove_incomplete_checkpoints(folder: str | Path) -> None:
+    """Remove what a process left that was killed while it wrote a checkpoint."""
+    for path in Path(folder).glob(f'*.pth{TEMPORARY}'):
+        path.unlink()
+
+
+def read_if_good(path: Path) -> dict[str, Any] | None:
+    """Read a checkpoint onto the CPU; None if the file is missing or damaged.
+
+    Checksums are compared, too: PyTorch reads a file whose bytes have changed.
+    """
+    try:
+        with ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                return None
+        return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    except (OSError, BadZipFile, InputError):
+        return None
+
+
+def last_good_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
+    """Find the checkpoint from which a stopped training goes on.
+
+    That is the one which ``last_checkpoint`` names. If it cannot be read, the one of
+    the latest iteration that can takes its place, and standard error says so.
+
+    Args:
+        work_dir: of the training.
+
+    Returns:
+        The file and its content, on the CPU; None if no checkpoint can be read.
+    """
+    work_dir = Path(work_dir)
+    pointer = work_dir / POINTER
+    named = pointer.read_text(errors='replace') if pointer.is_file() else ''
+    named = named.replace('\0', '').strip()
+    numbered = {
+        path: int(match[1])
+        for path in work_dir.glob('*.pth')
+        if (match := NUMBERED.fullmatch(path.name))
+    }
+    newest_first = sorted(numbered, key=lambda path: -numbered[path])
+    bad = [] if named else [f'{pointer} names no checkpoint']
+    for path in [Path(named), *newest_first] if named else newest_first:
+        content = read_if_good(path)
+        if content is not None:
+            if bad:
+                print(
+                    f'warning: {"; ".join(bad)}; going on from {path}.', file=sys.stderr
+                )
+            return path, content
+        bad.append(f'{path} is {"damaged" if path.exists() else "missing"}')
+    return None
