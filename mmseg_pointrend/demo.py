@@ -22,7 +22,7 @@ from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from mmseg_pointrend.grids import map_size
-from mmseg_pointrend.launch import build_runner, load_config
+from mmseg_pointrend.launch import build_runner, load_config, resume_latest
 from mmseg_pointrend.models import PointRendEncoderDecoder
 from mmseg_pointrend.street_scenes import write_dataset
 
@@ -50,7 +50,7 @@ def run_demo(config: str, plain_config: str, work_dir: Path, workers: int) -> No
     print('2/4 Training DeepLabv3+ with PointRend')
     train_dir = work_dir / 'train'
     cfg = demo_config(config, data, train_dir)
-    cfg.resume = True
+    resume_latest(cfg)
     build_runner(cfg).train()
     checkpoint = (train_dir / 'last_checkpoint').read_text().strip()
 

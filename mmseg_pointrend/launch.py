@@ -12,9 +12,10 @@ import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from mmseg.registry import METRICS
 
+from mmseg_pointrend.checkpoints import POINTER, last_good_checkpoint
 from mmseg_pointrend.errors import InputError
 
 
@@ -99,13 +100,25 @@ def keep_testing_only(cfg: Config) -> None:
 
 
 def resume_latest(cfg: Config) -> None:
-    """Continue from the latest checkpoint in the work dir, if any (``--resume``).
+    """Continue from the latest good checkpoint in the work dir, if any (``--resume``).
 
-    Where the config has ``load_from``, MMEngine would go on there with the iteration
-    and the optimizer of that file; here it stays what a fresh run starts from.
+    Where the config has no seed, the checkpoint's gives the same order of the data.
+
+    Raises:
+        InputError: the work dir names a checkpoint and holds none that can be read.
     """
-    if find_latest_checkpoint(cfg.work_dir):
-        cfg.resume, cfg.load_from = True, None
+    found = last_good_checkpoint(cfg.work_dir)
+    if found is not None:
+        path, checkpoint = found
+        cfg.resume, cfg.load_from = True, str(path)
+        cfg.setdefault('randomness', {})
+        if cfg.randomness.get('seed') is None:
+            cfg.randomness.seed = checkpoint['meta'].get('seed')
+    elif (Path(cfg.work_dir) / POINTER).is_file():
+        raise InputError(
+            f'{cfg.work_dir} has a {POINTER} but no checkpoint that can be read: '
+            'remove it to start anew, or give another --work-dir.'
+        )
 
 
 def use_amp(cfg: Config) -> None:

@@ -1,5 +1,7 @@
-"""Hooks in MMEngine's registry."""
+"""Hooks in MMSegmentation's registry."""
 
+from mmseg_pointrend.hooks.invalid_loss_hook import InvalidLossHook
 from mmseg_pointrend.hooks.norm_eval_hook import NormEvalHook
+from mmseg_pointrend.hooks.resumable_checkpoint_hook import ResumableCheckpointHook
 
-__all__ = ['NormEvalHook']
+__all__ = ['InvalidLossHook', 'NormEvalHook', 'ResumableCheckpointHook']

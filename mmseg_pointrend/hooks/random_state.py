@@ -1,0 +1,53 @@
+"""The random numbers of a training and how to go on with them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def random_state() -> dict[str, Any]:
+    """Where the generators of Python, numpy and torch are, in this process.
+
+    Returns:
+        Tensors and plain values only, so that a checkpoint which holds them is safe to
+        load.
+    """
+    of_numpy: dict[str, Any] = np.random.get_state(legacy=False)  # type: ignore
+    of_numpy['state']['key'] = of_numpy['state']['key'].tolist()
+    state = dict(python=random.getstate(), numpy=of_numpy, torch=torch.get_rng_state())
+    if torch.cuda.is_available():
+        state['cuda'] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go on where :func:`random_state` was called."""
+    random.setstate(state['python'])
+    np.random.set_state(state['numpy'])
+    torch.set_rng_state(state['torch'].cpu())
+    if 'cuda' in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state['cuda'].cpu())
+
+
+def continued_batches(
+    batches: Iterator[Any], skipped: int, state: dict[str, Any]
+) -> Iterator[Any]:
+    """The batches of a resumed training.
+
+    Loading those which were trained before brings worker processes to the random state
+    that they had; for this process it is set once they are through.
+
+    Args:
+        batches: all batches, from the first.
+        skipped: how many were trained before.
+        state: of this process when the next one is loaded.
+    """
+    yield from islice(batches, skipped)
+    set_random_state(state)
+    yield from batches
