@@ -57,7 +57,7 @@ def launch(stub: Path, script: str, *arguments: str, **variables: str) -> list[s
 PYTORCH = ['--launcher', 'pytorch']
 TRAIN = [str(TOOLS / 'train.py'), 'c.py', '--opt', 'a b', *PYTORCH]
 TEST = [str(TOOLS / 'test.py'), 'c.py', 'w.pth', '--opt', *PYTORCH]
-RUN = ['-m', 'torch.distributed.run']
+RUN = [str(TOOLS / 'torchrun.py')]
 
 
 @pytest.mark.parametrize(

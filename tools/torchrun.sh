@@ -25,6 +25,6 @@ else
 fi
 
 PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}" \
-    exec "${PYTHON:-$(command -v python || command -v python3)}" -m torch.distributed.run \
+    exec "${PYTHON:-$(command -v python || command -v python3)}" "$TOOLS/torchrun.py" \
     --nnodes="$NNODES" --nproc_per_node="$GPUS" "${RENDEZVOUS[@]}" \
     "$TOOLS/$TOOL" "$@" --launcher pytorch
