@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import mmseg_pointrend  # noqa: F401  isort: skip  (must come before mmseg)
 
+import json
 import os
 import subprocess
 import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -21,6 +25,7 @@ from mmseg.utils import register_all_modules
 from torch import nn
 
 from mmseg_pointrend.grids import Grid
+from mmseg_pointrend.launch import build_runner, load_config, resume_latest
 from mmseg_pointrend.street_scenes import write_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -186,6 +191,57 @@ def run_tool(
         text=True,
         timeout=timeout,
     )
+
+
+class Recorder(Hook):
+    """Keeps what iterations and evaluations gave, and the model after each."""
+
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.losses: dict[int, dict[str, float]] = {}
+        self.evaluations: dict[int, dict[str, float]] = {}
+        self.states: dict[int, dict[str, torch.Tensor]] = {}
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any, outputs: dict
+    ) -> None:
+        self.losses[batch_idx + 1] = {k: v.item() for k, v in outputs.items()}
+        self.states[batch_idx + 1] = deepcopy(runner.model.state_dict())
+
+    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        self.evaluations[runner.iter] = metrics
+
+
+def train_here(
+    config: Path, work_dir: Path, *hooks: Hook, resume: bool = False, **options: Any
+) -> Recorder:
+    """Train in this process and record what happens.
+
+    The config is logged and saved without the formatter that takes most of the time.
+    """
+    cfg = load_config(str(config), options, work_dir=str(work_dir))
+    if resume:
+        resume_latest(cfg)
+    recorder = Recorder()
+    plain_text = property(lambda self: f'config = {self.to_dict()}')
+    with patch.object(Config, 'pretty_text', plain_text):
+        runner = build_runner(cfg)
+        for hook in (*hooks, recorder):
+            runner.register_hook(hook)
+        runner.train()
+    return recorder
+
+
+def logged_losses(work_dir: Path) -> dict[int, dict[str, float]]:
+    """What the latest training in a folder logged of each iteration."""
+    log = max(work_dir.glob('*/vis_data/scalars.json'))
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return {
+        line['step']: {name: line[name] for name in line if 'loss' in name}
+        for line in lines
+        if 'loss' in line
+    }
 
 
 @pytest.fixture(scope='session')

@@ -13,7 +13,6 @@ from mmseg_pointrend.launch import (
     add_arguments,
     draw_predictions,
     load_config,
-    resume_latest,
     save_predictions,
     use_amp,
     use_tta,
@@ -100,14 +99,3 @@ def test_weights_of_another_model_are_not_tested():
     other = dict(state_dict=tiny_model(num_classes=7).state_dict())
     with pytest.raises(InputError, match=r'is not a checkpoint of this model, \d+ of'):
         check_weights(model, other, path)
-
-
-def test_resume_prefers_the_work_dir_to_load_from(tmp_path):
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
-    resume_latest(cfg)
-    assert cfg.load_from == 'start.pth'
-    assert not cfg.get('resume')
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
-    resume_latest(cfg)
-    assert cfg.load_from is None
-    assert cfg.resume

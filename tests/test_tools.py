@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, run_tool
+from conftest import ROOT, logged_losses, run_tool
 from mmengine.config import Config
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
@@ -36,19 +35,12 @@ def boundary_figures(output):
     return re.findall(r'(mBIoU|trimap_mIoU_\dpx): ([\d.]+)', output)
 
 
-def losses(work_dir):
-    """Logged losses by iteration."""
-    log = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    return {line['step']: line['loss'] for line in lines if 'loss' in line}
-
-
 def test_training_logs_every_loss_and_writes_checkpoints(trained):
     output = (trained / 'stdout.txt').read_text()
     for name in ('decode.loss_ce', 'point.loss_ce', 'point.acc_point', 'aux.loss_ce'):
         assert name in output
     assert (trained / 'last_checkpoint').read_text().endswith('iter_4.pth')
-    assert sorted(losses(trained)) == [1, 2, 3, 4]
+    assert sorted(logged_losses(trained)) == [1, 2, 3, 4]
 
 
 @pytest.fixture(scope='module')
@@ -105,7 +97,7 @@ def test_resuming_continues_to_the_end(trained, tiny_config, tmp_path):
         )
     )
     assert 'resumed epoch: 0, iter: 4' in output
-    assert sorted(losses(work_dir)) == [5, 6]
+    assert sorted(logged_losses(work_dir)) == [5, 6]
     assert (work_dir / 'iter_6.pth').is_file()
 
 

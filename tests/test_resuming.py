@@ -1,0 +1,133 @@
+"""A training goes on from its latest good checkpoint as if it had never stopped."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from conftest import train_here
+from mmengine.config import Config
+
+from mmseg_pointrend.checkpoints import CompleteFiles, last_good_checkpoint
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.hooks.random_state import random_state, set_random_state
+from mmseg_pointrend.launch import resume_latest
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_losses_are_those_of_a_training_that_never_stopped(
+    tiny_config, tmp_path, workers
+):
+    options = {
+        'train_dataloader.num_workers': workers,
+        'train_dataloader.persistent_workers': workers > 0,
+        'train_cfg.max_iters': 5,
+        'train_cfg.val_interval': 3,
+        'default_hooks.checkpoint.interval': 3,
+        'default_hooks.checkpoint.save_best': 'mIoU',
+    }
+    whole = train_here(tiny_config, tmp_path, **options)
+    assert list(whole.evaluations) == [3, 5]
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_3.pth'))
+    resumed = train_here(tiny_config, tmp_path, resume=True, **options)
+    assert resumed.losses == {step: whole.losses[step] for step in (4, 5)}
+    assert resumed.evaluations == whole.evaluations
+
+
+def test_a_random_state_goes_on_where_it_was_taken_and_is_safe_to_load(tmp_path):
+    torch.save(random_state(), tmp_path / 'state.pth')
+
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(()).item()
+
+    drawn = draw()
+    set_random_state(torch.load(tmp_path / 'state.pth', weights_only=True))
+    assert draw() == drawn
+
+
+def test_a_training_without_a_seed_keeps_the_seed_of_its_start(tmp_path):
+    save(tmp_path / 'iter_2.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
+    resume_latest(cfg)
+    assert cfg.randomness.seed == 7
+    cfg.randomness.seed = 1
+    resume_latest(cfg)
+    assert cfg.randomness.seed == 1
+
+
+def test_resume_prefers_the_work_dir_to_load_from(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
+    resume_latest(cfg)
+    assert cfg.load_from == 'start.pth'
+    assert not cfg.get('resume')
+    save(tmp_path / 'iter_2.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
+    resume_latest(cfg)
+    assert cfg.load_from == str(tmp_path / 'iter_2.pth')
+    assert cfg.resume
+
+
+def save(path):
+    torch.save(dict(state_dict={}, meta=dict(iter=2, seed=7)), path)
+
+
+@pytest.mark.parametrize(
+    ('pointer', 'reasons'),
+    [
+        (None, '{0}/last_checkpoint names no checkpoint; {0}/iter_100.pth is damaged'),
+        ('', '{0}/last_checkpoint names no checkpoint; {0}/iter_100.pth is damaged'),
+        ('{0}/iter_1', '{0}/iter_1 is missing; {0}/iter_100.pth is damaged'),
+        ('{0}/iter_9.pth', None),
+    ],
+)
+def test_the_latest_good_checkpoint_replaces_a_bad_one(
+    tmp_path, capsys, pointer, reasons
+):
+    for name in ('iter_9.pth', 'iter_20.pth', 'iter_100.pth', 'best_iter_500.pth'):
+        save(tmp_path / name)
+    whole = (tmp_path / 'iter_100.pth').read_bytes()
+    (tmp_path / 'iter_100.pth').write_bytes(whole[:-100])
+    if pointer is not None:
+        (tmp_path / 'last_checkpoint').write_text(pointer.format(tmp_path))
+    path, content = last_good_checkpoint(tmp_path)
+    assert content['meta']['iter'] == 2
+    error = capsys.readouterr().err
+    if reasons is None:
+        assert path == tmp_path / 'iter_9.pth'
+        assert error == ''
+    else:
+        assert path == tmp_path / 'iter_20.pth'
+        reasons = reasons.format(tmp_path)
+        assert error == f'warning: {reasons}; going on from {path}.\n'
+
+
+def test_a_bad_byte_in_the_middle_of_a_checkpoint_is_found(tmp_path):
+    weights = dict(state_dict=dict(weight=torch.zeros(1000)), meta=dict(iter=2))
+    torch.save(weights, tmp_path / 'iter_2.pth')
+    content = bytearray((tmp_path / 'iter_2.pth').read_bytes())
+    content[len(content) // 2] = 1
+    (tmp_path / 'iter_2.pth').write_bytes(content)
+    assert last_good_checkpoint(tmp_path) is None
+
+
+def test_a_folder_without_any_good_checkpoint_is_named(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('iter_2.pth')
+    with pytest.raises(InputError, match=r'no checkpoint that can be read: remove'):
+        resume_latest(Config(dict(work_dir=str(tmp_path))))
+
+
+def test_a_file_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypatch):
+    path = tmp_path / 'iter_2.pth'
+    CompleteFiles().put(b'old', path)
+
+    def fail(descriptor):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('os.fsync', fail)
+    with pytest.raises(InputError, match=r'iter_2.pth \(No space left .* 0.0 MB and'):
+        CompleteFiles().put(b'new', path)
+    assert path.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [path]
