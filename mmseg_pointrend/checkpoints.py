@@ -18,7 +18,7 @@ from mmseg_pointrend.errors import InputError
 POINTER = 'last_checkpoint'
 """The file of a work dir in which MMEngine names the latest checkpoint."""
 TEMPORARY = '.tmp'
-"""What follows the name of a file that is being written."""
+"""What ends the name of a file that is being written."""
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 
 
@@ -38,7 +38,7 @@ class CompleteFiles(LocalBackend):
         """
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + TEMPORARY)
+        temporary = path.with_name(f'{path.name}.{os.getpid()}{TEMPORARY}')
         try:
             with temporary.open('wb') as file:
                 file.write(obj)
@@ -61,7 +61,7 @@ class CompleteFiles(LocalBackend):
 
 def remove_incomplete_checkpoints(folder: str | Path) -> None:
     """Remove what a process left that was killed while it wrote a checkpoint."""
-    for path in Path(folder).glob(f'*.pth{TEMPORARY}'):
+    for path in Path(folder).glob(f'*.pth.*{TEMPORARY}'):
         path.unlink()
 
 

@@ -106,7 +106,7 @@ def test_killed_while_a_checkpoint_is_written(trained, tiny_config, tmp_path):
     keep_one = ('--cfg-options', 'default_hooks.checkpoint.max_keep_ckpts=1')
     assert train(config, work_dir, *keep_one, **env).returncode == -signal.SIGKILL
     assert [path.name for path in work_dir.glob('*.pth')] == ['iter_2.pth']
-    half = work_dir / 'iter_4.pth.tmp'
+    (half,) = work_dir.glob('iter_4.pth.*')
     assert half.stat().st_size > 1e6
     losses, _ = resume(tiny_config, work_dir)
     assert losses == rest_of(trained, 2)
@@ -205,7 +205,7 @@ def test_a_small_disk(tiny_config, tmp_path, size, kept, words):
 
 def train_in_two(config, work_dir, *options, **env):
     arguments = ('--work-dir', work_dir, *options)
-    return run_tool('tools/dist_train.sh', config, 2, *arguments, timeout=120, **env)
+    return run_tool('tools/dist_train.sh', config, 2, *arguments, **env)
 
 
 @pytest.mark.slow
