@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from itertools import count
 
 import numpy as np
 import pytest
 import torch
 from conftest import train_here
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from mmseg_pointrend.checkpoints import CompleteFiles, last_good_checkpoint
 from mmseg_pointrend.errors import InputError
@@ -34,6 +36,54 @@ def test_losses_are_those_of_a_training_that_never_stopped(
     resumed = train_here(tiny_config, tmp_path, resume=True, **options)
     assert resumed.losses == {step: whole.losses[step] for step in (4, 5)}
     assert resumed.evaluations == whole.evaluations
+
+
+class Improvement(Hook):
+    """Makes every evaluation the best one."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self):
+        self.figures = count()
+
+    def after_val_epoch(self, runner, metrics=None):
+        metrics['mIoU'] = next(self.figures)
+
+
+def test_the_best_checkpoint_is_replaced_by_a_complete_one(
+    tiny_config, tmp_path, monkeypatch
+):
+    better = Improvement()
+    options = {
+        'train_cfg.max_iters': 2,
+        'train_cfg.val_interval': 2,
+        'default_hooks.checkpoint.save_best': 'mIoU',
+    }
+
+    def names():
+        return sorted(path.name for path in tmp_path.glob('best*'))
+
+    train_here(tiny_config, tmp_path, better, **options)
+    assert names() == ['best_mIoU_iter_2.pth']
+    # The evaluation that a resumed training begins with may come out better.
+    train_here(tiny_config, tmp_path, better, resume=True, **options)
+    assert names() == ['best_mIoU_iter_2.pth']
+
+    put = CompleteFiles.put
+
+    def fail(self, content, path):
+        if 'best_mIoU_iter_4' in str(path):
+            raise InputError('the disk is full')
+        put(self, content, path)
+
+    options['train_cfg.max_iters'] = 4
+    with monkeypatch.context() as patch:
+        patch.setattr(CompleteFiles, 'put', fail)
+        with pytest.raises(InputError, match='the disk is full'):
+            train_here(tiny_config, tmp_path, better, resume=True, **options)
+    assert names() == ['best_mIoU_iter_2.pth']
+    train_here(tiny_config, tmp_path, better, resume=True, **options)
+    assert names() == ['best_mIoU_iter_4.pth']
 
 
 def test_a_random_state_goes_on_where_it_was_taken_and_is_safe_to_load(tmp_path):
