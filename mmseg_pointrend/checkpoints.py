@@ -1,4 +1,4 @@
-"""Checkpoint files: written completely or not at all, and found again."""
+"""Files written completely or not at all, and the latest good checkpoint."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class CompleteFiles(LocalBackend):
             free = shutil.disk_usage(path.parent).free
             raise InputError(
                 f'cannot write {path} ({error.strerror}): it takes {len(obj) / 1e6:.1f}'
-                f' MB and {free / 1e6:.1f} MB are free there; mend that, what was '
-                'written before is intact and tools/train.py --resume goes on from it.'
+                f' MB and {free / 1e6:.1f} MB are free there; mend that and run this '
+                'again, a training with --resume: what was written before is intact.'
             ) from error
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:

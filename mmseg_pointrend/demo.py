@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
-
-import matplotlib
-
-matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -24,6 +18,7 @@ from torch import Tensor
 from mmseg_pointrend.grids import map_size
 from mmseg_pointrend.launch import build_runner, load_config, resume_latest
 from mmseg_pointrend.models import PointRendEncoderDecoder
+from mmseg_pointrend.pictures import save, show
 from mmseg_pointrend.street_scenes import write_dataset
 
 NUM_TRAIN, NUM_VAL, SIZE = 96, 16, (256, 512)
@@ -90,7 +85,7 @@ def draw_comparison(runner: Runner, path: Path, scene: int = SCENE) -> None:
 
     Args:
         runner: a runner whose model is a loaded :class:`PointRendEncoderDecoder`.
-        path: the PNG file, written under a temporary name first.
+        path: the PNG file.
         scene: number of the scene in the test set.
     """
     model: PointRendEncoderDecoder = runner.model.eval()
@@ -140,10 +135,7 @@ def draw_comparison(runner: Runner, path: Path, scene: int = SCENE) -> None:
     for i, title in enumerate(('image', 'truth', 'bilinear upsampling', 'PointRend')):
         axes = figure.add_subplot(grid[2, i * 3 : i * 3 + 3])
         show(axes, panels[title][window], f'{title}, zoom')
-    temporary = path.with_suffix('.tmp.png')
-    figure.savefig(temporary, dpi=100)
-    plt.close(figure)
-    os.replace(temporary, path)
+    save(figure, path, dpi=100)
 
 
 def predict_both(
@@ -170,10 +162,3 @@ def predict_both(
     height, width = sample['inputs'].shape[-2:]
     image = slice(height), slice(width)
     return plain[image], rendered[image], chosen[image]
-
-
-def show(axes: Axes, picture: np.ndarray, title: str) -> None:
-    """Draw a picture without interpolation or ticks."""
-    axes.imshow(picture, interpolation='nearest')
-    axes.set_title(title)
-    axes.set_axis_off()

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 
 try:
-    from mmseg_pointrend.comparison.report import write_json
+    from mmengine import dump
+
     from mmseg_pointrend.datasets.validation import (
         SPLITS,
         as_json,
@@ -51,7 +52,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     found = check_config(cfg, args.split, workers=args.workers)
     if args.json:
-        write_json(args.json, as_json(found))
+        dump(as_json(found), args.json, file_format='json', indent=2)
     print(*summary(found), sep='\n')
     if any(finding.is_error for _, findings in found.values() for finding in findings):
         raise SystemExit(1)

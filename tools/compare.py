@@ -15,12 +15,10 @@ import json
 from pathlib import Path
 
 try:
+    from mmengine import dump
+
     from mmseg_pointrend.comparison.costs import measure_costs
-    from mmseg_pointrend.comparison.report import (
-        print_costs,
-        print_scores,
-        write_json,
-    )
+    from mmseg_pointrend.comparison.report import print_costs, print_scores
     from mmseg_pointrend.comparison.score_checkpoint import (
         load_for_testing,
         score_checkpoint,
@@ -95,11 +93,11 @@ def main() -> None:
                 runners[args.name or key] = load_for_testing(cfg, str(checkpoint))
             scores = folder / 'scores.json'
             if not scores.is_file():
-                write_json(scores, score_checkpoint(cfg, str(checkpoint), {}))
+                dump(score_checkpoint(cfg, str(checkpoint), {}), scores, indent=2)
             for way, figures in json.loads(scores.read_text()).items():
                 rows[f'{name} {way}'] = figures
     costs = measure_costs(runners)
-    write_json(args.work_dir / f'costs_{"_".join(runners)}.json', costs)
+    dump(costs, args.work_dir / f'costs_{"_".join(runners)}.json', indent=2)
     print_costs(costs)
     print_scores(rows, ['pole', 'sign', 'fence', 'pedestrian', 'bicyclist'])
 

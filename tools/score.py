@@ -9,11 +9,9 @@ import argparse
 from pathlib import Path
 
 try:
-    from mmseg_pointrend.comparison.report import (
-        plot_budgets,
-        print_scores,
-        write_json,
-    )
+    from mmengine import dump
+
+    from mmseg_pointrend.comparison.report import plot_budgets, print_scores
     from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
     from mmseg_pointrend.errors import exit_with_sentence
     from mmseg_pointrend.launch import KeyValueAction, load_config
@@ -66,7 +64,7 @@ def main() -> None:
     scores = score_checkpoint(cfg, args.checkpoint, settings)
     print_scores(scores, next(iter(scores.values()))['IoU'])
     if args.json:
-        write_json(args.json, scores)
+        dump(scores, args.json, file_format='json', indent=2)
     if args.plot:
         budgets = {
             name: point['subdivision_num_points'] for name, point in points.items()

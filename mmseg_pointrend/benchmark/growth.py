@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
-
-import matplotlib
-
-matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator
@@ -23,6 +18,7 @@ from mmseg_pointrend.benchmark.meters import time_in_turn, warm_up
 from mmseg_pointrend.benchmark.settings import Settings
 from mmseg_pointrend.benchmark.tail_inputs import random_inputs
 from mmseg_pointrend.benchmark.tasks import tail_task
+from mmseg_pointrend.pictures import save
 
 SHARES_OF_SIDE = (0.25, 0.5, 0.75, 1)
 CLASSES = (2, 8, 19, 40, 80, 150)
@@ -127,7 +123,7 @@ def tail_medians(
 
 
 def draw_growth(growth: dict[str, Any], path: Path) -> None:
-    """Draw a panel for each quantity, under a temporary name first.
+    """Draw a panel for each quantity.
 
     Args:
         growth: from :func:`measure_growth`.
@@ -150,7 +146,4 @@ def draw_growth(growth: dict[str, Any], path: Path) -> None:
         axes.grid(which='both', alpha=0.25)
     panels[0].set_ylabel('coarse logits to labels, ms')
     panels[0].legend()
-    temporary = path.with_suffix('.tmp.png')
-    figure.savefig(temporary, dpi=100)
-    plt.close(figure)
-    os.replace(temporary, path)
+    save(figure, path, dpi=100)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import asdict, dataclass
@@ -152,10 +151,3 @@ def cpu_model() -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(':', 1)[1].strip() for line in lines if 'model name' in line]
     return names[0] if names else platform.processor()
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that is never seen half written."""
-    temporary = path.with_name(path.name + '.part')
-    temporary.write_text(json.dumps(content, indent=2, default=str) + '\n')
-    os.replace(temporary, path)

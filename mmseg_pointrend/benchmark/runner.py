@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from mmengine import dump
 from mmengine.config import ConfigDict
 from mmseg.utils import register_all_modules
 from rich.console import Console
@@ -16,7 +17,7 @@ from mmseg_pointrend.benchmark.contenders import (
 )
 from mmseg_pointrend.benchmark.growth import draw_growth, measure_growth
 from mmseg_pointrend.benchmark.meters import flops, peak_bytes, time_in_turn, warm_up
-from mmseg_pointrend.benchmark.report import Row, figures, print_rows, write_json
+from mmseg_pointrend.benchmark.report import Row, figures, print_rows
 from mmseg_pointrend.benchmark.settings import Settings
 from mmseg_pointrend.benchmark.tail_inputs import (
     random_inputs,
@@ -57,7 +58,8 @@ def run_benchmark(settings: Settings) -> None:
         draw_growth(growth, settings.plot)
         console.print(f'Plot: {settings.plot}')
     if settings.json is not None:
-        write_json(settings.json, figures(settings, ours, rows, growth))
+        content = figures(settings, ours, rows, growth)
+        dump(content, settings.json, file_format='json', indent=2, default=str)
         console.print(f'Figures: {settings.json}')
 
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import matplotlib
-
-matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
 from rich.console import Console
@@ -17,6 +12,7 @@ from rich.table import Table
 
 from mmseg_pointrend.comparison.predictions import UPSAMPLED
 from mmseg_pointrend.comparison.scores import RINGS
+from mmseg_pointrend.pictures import save
 
 WIDE = 1000
 """Columns of text; a table takes what it needs and a terminal wraps the rest."""
@@ -54,14 +50,6 @@ def print_costs(costs: Mapping[str, Mapping[str, float]]) -> None:
     for name, cost in costs.items():
         table.add_row(name, f'{cost["gflops"]:.2f}', f'{cost["seconds"]:.3f}')
     Console(width=WIDE).print(table)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file under a temporary name, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(json.dumps(content, indent=2) + '\n')
-    temporary.replace(path)
 
 
 def plot_budgets(
@@ -102,11 +90,7 @@ def plot_budgets(
         ylabel=f'pixels at {points[-1]} points',
     )
     bars.legend(['made right', 'made wrong'])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix('.tmp.png')
-    figure.savefig(temporary, dpi=120)
-    plt.close(figure)
-    temporary.replace(path)
+    save(figure, path, dpi=120)
 
 
 def ring_names() -> list[str]:

@@ -6,10 +6,6 @@ import time
 from math import hypot
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use('Agg')
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -17,7 +13,6 @@ from matplotlib.patches import Rectangle
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from mmseg_pointrend.demo import show
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.evaluation.boundaries import boundary_band, overlap
 from mmseg_pointrend.grids import Grid, Size, map_size
@@ -30,6 +25,7 @@ from mmseg_pointrend.instance_masks.masks import (
 )
 from mmseg_pointrend.instance_masks.shapes import CLASSES, Shapes, draw_shapes
 from mmseg_pointrend.models import PointMLP
+from mmseg_pointrend.pictures import save, show
 from mmseg_pointrend.points import point_sample
 
 SIZE = (192, 192)
@@ -204,7 +200,7 @@ def draw_masks(
     """Draw regions, a column each: image, truth and predicted masks.
 
     Args:
-        path: the PNG file, written under a temporary name first.
+        path: the PNG file.
         shapes: what to draw.
         predictions: logits of the masks, (N, h, w), by name.
         count: how many regions.
@@ -233,8 +229,4 @@ def draw_masks(
                 error.unsqueeze(2), torch.tensor([220, 50, 50]), picture
             )
             show(place, picture.numpy().astype(np.uint8), name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix('.tmp.png')
-    figure.savefig(temporary, dpi=80)
-    plt.close(figure)
-    temporary.replace(path)
+    save(figure, path, dpi=80)
