@@ -301,7 +301,8 @@ def test_a_label_of_another_size_is_named(segnet: Path, tmp_path: Path) -> None:
         prepare(segnet, tmp_path)
     image = segnet / f'val/{FRAMES["val"]}.png'
     assert str(caught.value) == (
-        f'{path} is 11x8 and not 12x8 pixels, as its image {image} is.'
+        f'{path} has shape 8x11 but its image {image} has 8x12: every pixel needs one '
+        'label.'
     )
 
 
@@ -311,15 +312,17 @@ def test_wrong_ids_are_named(segnet: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         prepare(segnet, tmp_path)
     assert str(caught.value) == (
-        f'{path} holds the ids 44, but the classes are 0 to 10 and void is 11: '
-        'convert it.'
+        f'{path} holds the label ids [44], but the 11 classes are 0 to 10 and 11 is '
+        'ignored: convert the labels or set metainfo.classes.'
     )
 
 
 def test_a_coloured_label_is_named(segnet: Path, tmp_path: Path) -> None:
     path = segnet / f'trainannot/{FRAMES["train"]}.png'
     save(path, np.zeros((8, 12, 3), np.uint8))
-    with pytest.raises(InputError, match=rf'^{path} is a picture of mode RGB, a label'):
+    with pytest.raises(
+        InputError, match=rf'^{path} has shape 8x12x3, a picture in col'
+    ):
         prepare(segnet, tmp_path)
 
 

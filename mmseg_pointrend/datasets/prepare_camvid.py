@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from mmseg_pointrend.datasets.camvid import IMAGE_SUFFIXES, VOID, find_image_suffix
+from mmseg_pointrend.datasets.loading import LoadImage
 from mmseg_pointrend.datasets.original_camvid import group_colors, split_of
+from mmseg_pointrend.datasets.pairs import load_image, load_label
 from mmseg_pointrend.datasets.workers import check_workers, run_in_workers
 from mmseg_pointrend.errors import InputError, name_some
 
@@ -256,22 +259,14 @@ def _prepare(pair: Pair) -> int:
 
 def _check(image: Path, label: Path, size: tuple[int, int] | None = None) -> None:
     """Raise an :class:`InputError` unless a pair is readable and fits."""
-    pixels, ids = _read(image), _read(label)
+    pair = dict(img_path=str(image), seg_map_path=str(label), reduce_zero_label=False)
+    results = load_image(LoadImage(), pair)
+    assert results is not None
+    height, width = results['ori_shape']
     if size is not None:
         reason = 'as asked for: remove it or choose with --full-size'
-        _check_size(image, pixels.size, size, reason)
-    _check_size(label, ids.size, pixels.size, f'as its image {image} is')
-    if ids.mode not in ('L', 'P'):
-        raise InputError(
-            f'{label} is a picture of mode {ids.mode}, a label of 11 classes has one '
-            '8-bit id a pixel: convert it.'
-        )
-    wrong = [int(i) for i in np.unique(np.asarray(ids)) if i > VOID]
-    if wrong:
-        raise InputError(
-            f'{label} holds the ids {name_some(wrong)}, but the classes are 0 to '
-            f'{VOID - 1} and void is {VOID}: convert it.'
-        )
+        _check_size(image, (width, height), size, reason)
+    load_label(LoadAnnotations(), results, num_classes=VOID, ignore_index=VOID)
 
 
 def _check_size(
