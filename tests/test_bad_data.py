@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -34,11 +32,6 @@ from mmseg.utils import register_all_modules
 
 from mmseg_pointrend.datasets.files import BadFile
 from mmseg_pointrend.datasets.validation import Finding
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    return partial(write_pair, tmp_path)
 
 
 @pytest.fixture(scope='module')
@@ -106,38 +99,38 @@ def assert_ids(sample: dict) -> None:
     assert np.array_equal(ids, np.where(LABEL == 11, 255, LABEL))
 
 
-def test_a_label_of_one_row_keeps_its_shape(write):
-    root = write('thin', jpeg(IMAGE[:1]), png(LABEL[:1]))
+def test_a_label_of_one_row_keeps_its_shape(tmp_path):
+    root = write_pair(tmp_path, 'thin', jpeg(IMAGE[:1]), png(LABEL[:1]))
     assert load(root)['data_samples'].gt_sem_seg.data.shape == (1, 1, 36)
     assert findings(root) == []
 
 
-def test_a_palette_label_read_in_colours_is_named(write):
-    root = write('a', label=GOOD['palette_label'][1])
+def test_a_palette_label_read_in_colours_is_named(tmp_path):
+    root = write_pair(tmp_path, 'a', label=GOOD['palette_label'][1])
     config = dataset_config(root)
     config['pipeline'][1]['imdecode_backend'] = 'cv2'
     with pytest.raises(BadFile, match=r'ann/a.png has shape 24x36x3, a picture in'):
         DATASETS.build(config)[0]
 
 
-def test_ids_are_those_after_reduce_zero_label(write):
-    root = write('a', label=png(np.full_like(LABEL, 44)))
+def test_ids_are_those_after_reduce_zero_label(tmp_path):
+    root = write_pair(tmp_path, 'a', label=png(np.full_like(LABEL, 44)))
     with pytest.raises(BadFile, match=r'ids \[43\] after reduce_zero_label, but'):
         load(root, reduce_zero_label=True)
 
 
-def test_transparency_and_depth_that_are_kept_are_no_error(write):
+def test_transparency_and_depth_that_are_kept_are_no_error(tmp_path):
     for name in ('transparent', 'deep_colours'):
-        root = write('a', ERRORS[name][0])
+        root = write_pair(tmp_path, 'a', ERRORS[name][0])
         config = dataset_config(root)
         config['pipeline'][0]['color_type'] = 'unchanged'
         sample = DATASETS.build(config)[0]['inputs']
         assert sample.shape[0] == 4 or sample.float().max() > 255
 
 
-def test_images_to_be_skipped_are_skipped(write):
-    write('a', b'')
-    root = write('b')
+def test_images_to_be_skipped_are_skipped(tmp_path):
+    write_pair(tmp_path, 'a', b'')
+    root = write_pair(tmp_path, 'b')
     config = dataset_config(root)
     config['pipeline'][0]['ignore_empty'] = True
     sample = DATASETS.build(config)[0]

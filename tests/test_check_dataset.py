@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +28,23 @@ from mmseg_pointrend.datasets.validation import check_config
 from mmseg_pointrend.errors import InputError
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    return partial(write_pair, tmp_path)
-
-
-def test_a_list_that_does_not_exist_is_named(write):
-    root = write('a')
+def test_a_list_that_does_not_exist_is_named(tmp_path):
+    root = write_pair(tmp_path, 'a')
     with pytest.raises(InputError, match=r'list of images .*train.txt \(ann_file\) do'):
         load(root, ann_file='train.txt')
     (found,) = findings(root, ann_file='train.txt')
     assert found.kind == 'missing data'
+
+
+def test_a_folder_without_images_is_named(tmp_path):
+    for folder in ('img', 'ann'):
+        (tmp_path / folder).mkdir()
+    dataset = dataset_config(tmp_path, metainfo=dict(classes=('a', 'b')))
+    dataset['type'] = 'BaseSegDataset'
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    count, (found,) = check_config(cfg, ['train'], workers=1)['train']
+    assert (count, found.kind) == (0, 'missing data')
+    assert found.sentence.startswith(f'no *.jpg in {tmp_path}/img: check data_prefix')
 
 
 def test_other_data_sets_are_checked_too(scenes, tmp_path):
@@ -81,8 +85,8 @@ def test_other_data_sets_are_checked_too(scenes, tmp_path):
         (dict(type='BaseSegDataset'), r'train_dataloader.dataset has no classes: set'),
     ],
 )
-def test_a_config_that_does_not_say_what_to_read_is_refused(write, change, sentence):
-    dataset = {**dataset_config(write('a')), **change}
+def test_a_config_that_does_not_say_what_to_read_is_refused(tmp_path, change, sentence):
+    dataset = {**dataset_config(write_pair(tmp_path, 'a')), **change}
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
     with pytest.raises(InputError, match=sentence):
         check_config(cfg, [], workers=1)
@@ -92,10 +96,10 @@ def test_a_config_that_does_not_say_what_to_read_is_refused(write, change, sente
         check_config(cfg, ['val'], workers=1)
 
 
-def test_lone_files_are_found(write):
-    root = write('a')
+def test_lone_files_are_found(tmp_path):
+    root = write_pair(tmp_path, 'a')
     for name in ('no_label', 'no_image'):
-        write(name)
+        write_pair(tmp_path, name)
     (root / 'ann/no_label.png').unlink()
     (root / 'img/no_image.jpg').unlink()
     found = {finding.kind: finding.sentence for finding in findings(root)}
@@ -104,9 +108,9 @@ def test_lone_files_are_found(write):
     assert f'{root}/ann/no_image.png has no' in found['label without image']
 
 
-def test_a_list_of_images_makes_no_label_lone(write):
-    write('a')
-    root = write('b')
+def test_a_list_of_images_makes_no_label_lone(tmp_path):
+    write_pair(tmp_path, 'a')
+    root = write_pair(tmp_path, 'b')
     (root / 'train.txt').write_text('a\nc\n')
     missing = [(one.kind, one.path) for one in findings(root, ann_file='train.txt')]
     assert missing == [
@@ -115,8 +119,8 @@ def test_a_list_of_images_makes_no_label_lone(write):
     ]
 
 
-def test_a_label_without_classes_is_found_and_trains(write):
-    root = write('void', label=png(np.full_like(LABEL, 11)))
+def test_a_label_without_classes_is_found_and_trains(tmp_path):
+    root = write_pair(tmp_path, 'void', label=png(np.full_like(LABEL, 11)))
     load(root)
     (found,) = findings(root)
     assert (found.is_error, found.kind) == (True, 'label without classes')
@@ -124,7 +128,7 @@ def test_a_label_without_classes_is_found_and_trains(write):
 
 
 @pytest.fixture
-def config(write, tmp_path):
+def config(tmp_path):
     """A config file with MMSegmentation's own ``BaseSegDataset`` inside a wrapper."""
     path = tmp_path / 'config.py'
     dataset = dataset_config(tmp_path, metainfo=dict(classes=('a', 'b')))
@@ -140,11 +144,11 @@ test_dataloader = val_dataloader
     return path
 
 
-def test_the_command_reports_all_splits_and_fails(write, config, tmp_path):
+def test_the_command_reports_all_splits_and_fails(tmp_path, config):
     for i in range(5):
-        write(f'cut{i}', jpeg()[:400], png(LABEL % 2))
-    write('good', label=png(LABEL % 2))
-    write('opaque', png(with_alpha(255)), png(LABEL % 2))
+        write_pair(tmp_path, f'cut{i}', jpeg()[:400], png(LABEL % 2))
+    write_pair(tmp_path, 'good', label=png(LABEL % 2))
+    write_pair(tmp_path, 'opaque', png(with_alpha(255)), png(LABEL % 2))
     out = tmp_path / 'found.json'
     args = [sys.executable, 'tools/check_dataset.py', config, '--workers', 2]
     result = run_tool(*args, '--split', 'train', 'test', '--json', out)
@@ -165,8 +169,8 @@ def test_the_command_reports_all_splits_and_fails(write, config, tmp_path):
     assert paths == [f'cut{i}.jpg' for i in range(5)]
 
 
-def test_the_command_passes_good_data(write, config):
-    write('good', label=png(LABEL % 2))
+def test_the_command_passes_good_data(tmp_path, config):
+    write_pair(tmp_path, 'good', label=png(LABEL % 2))
     result = run_tool(sys.executable, 'tools/check_dataset.py', config)
     assert result.returncode == 0, result.stderr
     assert 'val is the data of train.' in result.stdout.splitlines()

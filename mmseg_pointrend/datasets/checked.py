@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,7 @@ class CheckedFiles(BaseSegDataset):
         """
         check_folders(self)
         samples = super().load_data_list()
-        if not samples:
-            raise InputError(
-                f'no *{self.img_suffix} in {self.data_prefix["img_path"]}: check '
-                'data_prefix.img_path and img_suffix of the dataset.'
-            )
+        check_any(self, samples)
         return samples
 
     def prepare_data(self, idx: int) -> Any:
@@ -93,6 +90,15 @@ def check_folders(dataset: BaseSegDataset) -> None:
         raise InputError(
             f'the list of images {dataset.ann_file} (ann_file) does not exist: correct '
             'the path, or remove the key to read the whole folder.'
+        )
+
+
+def check_any(dataset: BaseSegDataset, samples: Sequence[dict[str, Any]]) -> None:
+    """Raise an :class:`InputError` if a data set lists no samples."""
+    if not samples:
+        raise InputError(
+            f'no *{dataset.img_suffix} in {dataset.data_prefix["img_path"]}: check '
+            'data_prefix.img_path and img_suffix of the dataset.'
         )
 
 

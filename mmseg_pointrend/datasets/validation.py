@@ -15,7 +15,11 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
-from mmseg_pointrend.datasets.checked import check_folders, find_label_loader
+from mmseg_pointrend.datasets.checked import (
+    check_any,
+    check_folders,
+    find_label_loader,
+)
 from mmseg_pointrend.datasets.files import BadFile
 from mmseg_pointrend.datasets.loading import LoadImage
 from mmseg_pointrend.datasets.pairs import (
@@ -143,21 +147,10 @@ def check_dataset(
     try:
         check_folders(dataset)
         samples = dataset.load_data_list()
+        check_any(dataset, samples)
     except InputError as error:
         return 0, [Finding(True, 'missing data', str(dataset.data_root), str(error))]
     findings = lone_labels(dataset, samples) if rules.label_loader else []
-    if not samples:
-        folder = dataset.data_prefix['img_path']
-        findings.append(
-            Finding(
-                True,
-                'missing data',
-                folder,
-                f'no *{dataset.img_suffix} in {folder}: check data_prefix.img_path '
-                'and img_suffix of the dataset.',
-            )
-        )
-        return 0, findings
     found = run_in_workers(
         partial(check_sample, rules), samples, workers=workers, description=split
     )
