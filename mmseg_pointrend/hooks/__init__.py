@@ -2,6 +2,12 @@
 
 from mmseg_pointrend.hooks.invalid_loss_hook import InvalidLossHook
 from mmseg_pointrend.hooks.norm_eval_hook import NormEvalHook
+from mmseg_pointrend.hooks.num_classes_hook import NumClassesHook
 from mmseg_pointrend.hooks.resumable_checkpoint_hook import ResumableCheckpointHook
 
-__all__ = ['InvalidLossHook', 'NormEvalHook', 'ResumableCheckpointHook']
+__all__ = [
+    'InvalidLossHook',
+    'NormEvalHook',
+    'NumClassesHook',
+    'ResumableCheckpointHook',
+]

@@ -22,6 +22,7 @@ default_hooks = dict(
         save_best='mIoU',
     ),
     invalid_loss=dict(type='InvalidLossHook'),
+    num_classes=dict(type='NumClassesHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
