@@ -1,17 +1,11 @@
-"""Masks of boxes: coordinates, training points, rendering, pasting and the example."""
+"""Masks of boxes: coordinates, training points, rendering and pasting."""
 
 from __future__ import annotations
 
-import re
-import sys
-from pathlib import Path
-
-import cv2
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ROOT, CopyFine, coordinate_map, run_tool
+from conftest import CopyFine, coordinate_map
 
 from mmseg_pointrend.benchmark.meters import peak_bytes
 from mmseg_pointrend.errors import InputError
@@ -26,8 +20,6 @@ from mmseg_pointrend.instance_masks import (
     points_to_frame,
     render_masks,
 )
-from mmseg_pointrend.instance_masks.example import ShapeMasks, mean_iou, run_example
-from mmseg_pointrend.instance_masks.shapes import draw_shapes
 from mmseg_pointrend.models import PointMLP
 from mmseg_pointrend.points import point_sample
 
@@ -386,100 +378,3 @@ def test_a_hundred_regions_of_eighty_classes_keep_one_channel_each():
     classes = torch.arange(100) % 80
     peak = peak_bytes(lambda: render_masks(mlp, fine, coarse, classes), 'cpu')
     assert peak < 160e6
-
-
-def test_training_lowers_the_loss_and_rendering_sharpens_the_masks():
-    shapes = draw_shapes(np.random.default_rng(0), 2, (64, 64))
-    model = ShapeMasks(class_agnostic=False)
-
-    def scores():
-        return [
-            mean_iou(paste_masks(logits, shapes.boxes, (64, 64)), shapes.masks, False)
-            for logits in model.predict(shapes, 'initial').values()
-        ]
-
-    _, before = scores()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    losses = []
-    for _ in range(60):
-        loss = model.loss(shapes)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    upsampled, rendered = scores()
-    assert losses[-1] < 0.5 * losses[0]
-    assert rendered > before + 10
-    assert rendered > upsampled
-
-
-def test_mean_iou_compares_whole_masks_or_bands_along_their_boundaries():
-    truth = torch.zeros(1, 100, 100, dtype=torch.bool)
-    truth[:, 20:80, 20:80] = True
-    found = torch.zeros_like(truth)
-    found[:, 20:80, 20:77] = True
-    assert mean_iou(truth, truth, False) == mean_iou(truth, truth, True) == 100
-    assert mean_iou(found, truth, False) == pytest.approx(95)
-    ring = torch.zeros(2, 100, 100, dtype=torch.bool)  # 3 pixels: 2 % of 141
-    ring[0], ring[1] = truth[0], found[0]
-    ring[0, 23:77, 23:77] = ring[1, 23:77, 23:74] = False
-    expected = 100 * (ring[0] & ring[1]).sum() / (ring[0] | ring[1]).sum()
-    assert mean_iou(found, truth, True) == pytest.approx(expected.item())
-
-
-def test_the_snippet_of_the_readme_runs():
-    section = (ROOT / 'README.md').read_text().split('## Instance masks')[1]
-    snippet = re.findall(r'```python\n(.*?)```', section, re.DOTALL)[0]
-    names: dict = {}
-    exec(snippet, names)
-    assert names['loss'].requires_grad
-    assert names['logits'].shape == (len(names['boxes']), 224, 224)
-    assert names['pasted'].shape == names['truth'].shape
-
-
-def example(*args):
-    return run_tool(sys.executable, 'tools/instance_masks.py', *args)
-
-
-def test_the_example_draws_and_scores_class_agnostic_masks(tmp_path):
-    picture = tmp_path / 'new' / 'masks.png'
-    result = example(
-        *('--iterations', 2, '--class-agnostic', '--coarse-from', 'current'),
-        *('--out', picture),
-    )
-    assert result.returncode == 0, result.stderr
-    assert '2/2 loss' in result.stdout
-    assert len(figures(result.stdout)) == 2
-    assert cv2.imread(str(picture)).std() > 20
-    assert [path.name for path in picture.parent.iterdir()] == ['masks.png']
-
-
-def test_the_example_refuses_in_a_sentence():
-    for out, iterations, sentence in (
-        ('masks.png', 0, '--iterations 0: give at least 1'),
-        ('masks.jpg', 9, '--out masks.jpg: give the name of a .png file'),
-    ):
-        with pytest.raises(InputError, match=sentence):
-            run_example(
-                Path(out),
-                iterations=iterations,
-                class_agnostic=False,
-                coarse_from='initial',
-                seed=0,
-            )
-
-
-@pytest.mark.slow
-def test_the_example_renders_better_masks(tmp_path):
-    result = example('--out', tmp_path / 'masks.png')
-    assert result.returncode == 0, result.stderr
-    upsampled, rendered = figures(result.stdout)
-    assert upsampled[0] > 75
-    assert rendered[0] > upsampled[0] + 3
-    assert rendered[1] > upsampled[1] + 10
-
-
-def figures(output):
-    """(mask IoU, Boundary IoU) of each way to predict."""
-    lines = re.findall(r'^  \w.*?\s([\d.]+)\s+([\d.]+)$', output, re.MULTILINE)
-    return [tuple(map(float, line)) for line in lines]
