@@ -220,6 +220,7 @@ def use_safe_checkpoint_loaders() -> None:
     for prefixes, loader in (
         (('http://', 'https://'), checkpoint_module.load_from_http),
         (('open-mmlab://', 'openmmlab://'), checkpoint_module.load_from_openmmlab),
+        (('mmcls://',), checkpoint_module.load_from_mmcls),
         (('',), load_from_local),
     ):
         CheckpointLoader.register_scheme(prefixes, safe_loader(loader), force=True)

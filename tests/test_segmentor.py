@@ -392,31 +392,6 @@ def test_heads_at_odds_are_named():
         MODELS.build(cfg)
 
 
-def test_a_head_with_its_own_loss_cannot_host_points():
-    cfg = tiny_model_config()
-    cfg.decode_head = dict(
-        type='PointHead', in_index=[0], in_channels=[8], channels=8, num_classes=5
-    )
-    with pytest.raises(InputError, match=r'PointHead computes its own loss'):
-        MODELS.build(cfg)
-
-
-def test_a_head_that_returns_a_tuple_cannot_host_points():
-    cfg = tiny_model_config()
-    cfg.decode_head = dict(
-        type='EncHead',
-        in_index=(1, 2, 3),
-        in_channels=(16, 32, 64),
-        channels=8,
-        num_codes=4,
-        num_classes=5,
-        loss_se_decode=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=0.2),
-    )
-    model = MODELS.build(cfg).eval()
-    with pytest.raises(InputError, match=r'EncHead returns tuple'):
-        model(torch.randn(1, 3, 64, 64))
-
-
 def test_wrong_in_channels_of_the_decode_head_are_named():
     cfg = tiny_model_config()
     cfg.decode_head.in_channels = 2048

@@ -33,7 +33,7 @@ class PointHeadComparison(PointRendEncoderDecoder):
         kwargs: as in :class:`~mmseg_pointrend.models.PointRendEncoderDecoder`.
 
     Raises:
-        InputError: a variant has a name or an ``in_index`` that cannot be.
+        InputError: a variant has a name, ``in_index`` or ``fine_from`` that cannot be.
     """
 
     def __init__(
@@ -55,6 +55,11 @@ class PointHeadComparison(PointRendEncoderDecoder):
                 raise InputError(
                     f'model.variants.{name}.in_index={head.in_index}: count feature '
                     'maps from 0.'
+                )
+            if head.fine_from != self.point_head.fine_from:
+                raise InputError(
+                    f'model.variants.{name}.fine_from={head.fine_from!r}: set it in '
+                    'point_head, all heads read the same maps.'
                 )
             self.variants[name] = head
         for module in self.frozen:

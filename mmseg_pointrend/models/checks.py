@@ -8,12 +8,41 @@ from difflib import get_close_matches
 from typing import Any
 
 import torch
+from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.utils import OptSampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError, name_some
+
+
+def check_host(key: str, cfg: dict[str, Any]) -> None:
+    """Refuse a decode head that cannot host a point head, before it is built.
+
+    Args:
+        key: name of the head in the config.
+        cfg: config of the head.
+
+    Raises:
+        InputError: the head computes its loss or prediction from something else than
+            one map of logits.
+    """
+    head = cfg.get('type')
+    if not inspect.isclass(head):
+        head = MODELS.get(str(head))
+    if head is None:
+        return
+    for method in ('loss', 'predict'):
+        common = [
+            getattr(base, method) for base in (BaseDecodeHead, BaseCascadeDecodeHead)
+        ]
+        if getattr(head, method, None) not in common:
+            raise InputError(
+                f'{key}.type={head.__name__!r} has its own {method}() and cannot host '
+                'a point head: use a decode head that returns one map of logits, such '
+                "as 'DepthwiseSeparableASPPHead'."
+            )
 
 
 def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> None:

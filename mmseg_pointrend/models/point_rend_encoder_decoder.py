@@ -9,7 +9,6 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.model import ModuleList
 from mmengine.structures import PixelData
-from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.registry import MODELS
@@ -20,7 +19,12 @@ from torch import Tensor, nn
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.grids import Size, map_size
 from mmseg_pointrend.labels import decide
-from mmseg_pointrend.models.checks import check_channels, check_images, check_keys
+from mmseg_pointrend.models.checks import (
+    check_channels,
+    check_host,
+    check_images,
+    check_keys,
+)
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.view import View, padding_of
 
@@ -47,6 +51,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
         point_head: config of :class:`PointRendHead`; ``num_classes``,
             ``out_channels``, ``threshold``, ``align_corners`` and ``ignore_index`` are
             those of the (last) decode head.
+        num_stages: number of decode heads, as in ``CascadeEncoderDecoder``, whose
+            configs become ours with it; it need not be given.
         test_cfg: MMSegmentation's keys, and, for whole images, ``return_logits``
             (default False): whether ``predict`` puts ``seg_logits`` beside
             ``pred_sem_seg``; ``resize_logits`` (default False): whether it renders at
@@ -65,10 +71,19 @@ class PointRendEncoderDecoder(EncoderDecoder):
         *,
         decode_head: dict | list[dict],
         point_head: dict | None = None,
+        num_stages: int | None = None,
         test_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
         check_keys('model', kwargs, EncoderDecoder)
+        heads = decode_head if isinstance(decode_head, list) else [decode_head]
+        if num_stages not in (None, len(heads)):
+            raise InputError(
+                f'model.{num_stages=} but decode_head has {len(heads)} heads: remove '
+                'num_stages.'
+            )
+        for i, head in enumerate(heads):
+            check_host('decode_head' if len(heads) == 1 else f'decode_head[{i}]', head)
         super().__init__(
             decode_head=decode_head,
             test_cfg=ConfigDict({'mode': 'whole', **(test_cfg or {})}),
@@ -110,13 +125,6 @@ class PointRendEncoderDecoder(EncoderDecoder):
             self.out_channels = last.out_channels
             # MMSegmentation's post-processing reads the threshold here.
             self.decode_head.threshold = last.threshold
-        for head in self.decode_heads:
-            if type(head).loss not in (BaseDecodeHead.loss, BaseCascadeDecodeHead.loss):
-                raise InputError(
-                    f'{type(head).__name__} computes its own loss and cannot host a '
-                    'point head: use a decode head that returns one map of logits, '
-                    'such as DepthwiseSeparableASPPHead.'
-                )
 
     def _init_auxiliary_head(self, auxiliary_head: dict | list[dict] | None) -> None:
         if auxiliary_head is None:
@@ -158,6 +166,20 @@ class PointRendEncoderDecoder(EncoderDecoder):
         head.follows_decode_head = True
         return head
 
+    def extract_maps(self, inputs: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Run the backbone and the neck once.
+
+        Args:
+            inputs: images, (N, 3, H, W).
+
+        Returns:
+            The fine feature maps that ``point_head.fine_from`` names, and those that
+            the decode head is given: the neck's, or the backbone's without a neck.
+        """
+        maps = self.backbone(inputs)
+        feats = self.neck(maps) if self.with_neck else maps
+        return (maps if self.point_head.fine_from == 'backbone' else feats), feats
+
     def coarse_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """Run every decode head once.
 
@@ -184,23 +206,24 @@ class PointRendEncoderDecoder(EncoderDecoder):
         return outputs
 
     def run_decode_heads(
-        self, feats: Sequence[Tensor]
+        self, fine: Sequence[Tensor], feats: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Run every decode head once.
 
         Args:
+            fine: fine feature maps, of :meth:`extract_maps`.
             feats: feature maps of the backbone or neck.
 
         Returns:
             What the point head may read, and the logits of :meth:`coarse_logits`. The
-            former are ``feats`` and, if the point head's ``in_index`` names them, the
+            former are ``fine`` and, if the point head's ``in_index`` names them, the
             decode head's features: what its classifier ``conv_seg`` was given.
 
         Raises:
             InputError: the decode head does not use its ``conv_seg``.
         """
         if not self.reads_decode_head:
-            return list(feats), self.coarse_logits(feats)
+            return list(fine), self.coarse_logits(feats)
         head = self.decode_heads[-1]
         kept = head.conv_seg.kept_inputs = []
         try:
@@ -212,7 +235,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 f'{type(head).__name__} does not classify with the conv_seg that it '
                 "was built with: remove 'decode_head' from point_head.in_index."
             )
-        return [*feats, kept[0]], logits
+        return [*fine, kept[0]], logits
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of the decode head, the point head and the auxiliary head.
@@ -225,8 +248,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
             The losses and accuracies under ``decode.*`` (``decode_0.*``, … for a list),
             ``point.*`` and ``aux.*``.
         """
-        feats = self.extract_feat(inputs)
-        fine, coarse = self.run_decode_heads(feats)
+        maps, feats = self.extract_maps(inputs)
+        fine, coarse = self.run_decode_heads(maps, feats)
         losses: dict[str, Tensor] = {}
         for i, (head, logits) in enumerate(zip(self.decode_heads, coarse, strict=True)):
             prefix = 'decode' if len(coarse) == 1 else f'decode_{i}'
@@ -245,7 +268,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Args:
             inputs: images, (N, 3, H, W).
         """
-        fine, coarse = self.run_decode_heads(self.extract_feat(inputs))
+        fine, coarse = self.run_decode_heads(*self.extract_maps(inputs))
         return fine, coarse[-1]
 
     def render(self, inputs: Tensor, paddings: Sequence[Sequence[int]]) -> Tensor:

@@ -55,6 +55,9 @@ class PointRendHead(BaseCascadeDecodeHead):
             ``'decode_head'`` is what the (last) decode head classifies, in
             :class:`PointRendEncoderDecoder`.
         in_channels: channels of each of them.
+        fine_from: whose maps ``in_index`` counts, in :class:`PointRendEncoderDecoder`:
+            ``'neck'`` for what the decode head is given, which are the backbone's maps
+            where there is no neck; ``'backbone'`` for those that enter the neck.
         mlp: config of the point classifier.
         uncertainty: name of the measure, see :mod:`mmseg_pointrend.uncertainty`.
         num_points: N of section 3.1, training points an image; None means
@@ -89,6 +92,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         num_classes: int,
         in_index: Sequence[int | str] = (0,),
         in_channels: Sequence[int] = (256,),
+        fine_from: str = 'neck',
         mlp: dict[str, Any] | None = None,
         uncertainty: str = 'logit_margin',
         num_points: int | None = None,
@@ -113,6 +117,8 @@ class PointRendHead(BaseCascadeDecodeHead):
              "numbers of feature maps, and 'decode_head' at most once"),
             (not isinstance(in_channels, int), f'{in_channels=}',
              f'a list, [{in_channels}]'),
+            (fine_from in ('neck', 'backbone'), f'{fine_from=}',
+             "'neck' or 'backbone'"),
             (num_points is None or (isinstance(num_points, int) and num_points > 0),
              f'{num_points=}', 'None or a positive integer'),
             (oversample_ratio >= 1, f'{oversample_ratio=}', 'a number of at least 1'),
@@ -158,6 +164,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         )
         del self.conv_seg
         self.reads_decode_head = DECODE_HEAD in in_index
+        self.fine_from = fine_from
         self.follows_decode_head = False  # PointRendEncoderDecoder says otherwise
         self.uncertainty = get_uncertainty(
             uncertainty, self.out_channels, self.threshold
@@ -201,6 +208,11 @@ class PointRendHead(BaseCascadeDecodeHead):
             raise InputError(
                 "point_head.in_index names 'decode_head', whose features come from "
                 "model.type='PointRendEncoderDecoder' alone: use it or remove the name."
+            )
+        if self.fine_from == 'backbone' and not self.follows_decode_head:
+            raise InputError(
+                "point_head.fine_from='backbone' needs the backbone's maps, which "
+                "model.type='PointRendEncoderDecoder' gives: use it or remove the key."
             )
         check_channels('point_head', self, inputs)
         return [inputs[index] for index in self.in_index]

@@ -1,0 +1,15 @@
+# Road (0) or sidewalk (1) in one channel; every other class is ignored.
+_base_ = '../pointrend_deeplabv3plus_r18-d16_4xb2-80k_cityscapes-512x1024.py'
+metainfo = dict(classes=('road', 'sidewalk'))
+binary = dict(
+    num_classes=2,
+    out_channels=1,
+    threshold=0.5,
+)
+model = dict(
+    decode_head=dict(loss_decode=dict(use_sigmoid=True), **binary),
+    auxiliary_head=dict(loss_decode=dict(use_sigmoid=True), **binary),
+)
+train_dataloader = dict(dataset=dict(metainfo=metainfo))
+val_dataloader = dict(dataset=dict(metainfo=metainfo))
+test_dataloader = val_dataloader

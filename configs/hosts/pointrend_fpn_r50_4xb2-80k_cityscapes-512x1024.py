@@ -1,0 +1,22 @@
+_base_ = '../pointrend_deeplabv3plus_cityscapes.py'
+model = dict(
+    data_preprocessor=dict(test_cfg=dict(size_divisor=32)),
+    backbone=dict(dilations=(1, 1, 1, 1), strides=(1, 2, 2, 2)),
+    neck=dict(
+        type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, num_outs=4
+    ),
+    decode_head=dict(
+        _delete_=True,
+        type='FPNHead',
+        in_channels=[256, 256, 256, 256],
+        in_index=[0, 1, 2, 3],
+        feature_strides=[4, 8, 16, 32],
+        channels=128,
+        dropout_ratio=0.1,
+        num_classes=19,
+        norm_cfg=_base_.norm_cfg,
+        align_corners=False,
+    ),
+    auxiliary_head=None,
+    point_head=dict(fine_from='neck', in_index=[0], in_channels=[256]),  # P2
+)

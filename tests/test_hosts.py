@@ -1,0 +1,176 @@
+"""Models that carry a point head, and those that are refused."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import batch, run_tool, tiny_model_config
+from host_tester import CHECKS, HOSTS, host, plain_config, small_config
+from mmengine.config import Config
+from mmseg.models.decode_heads import FCNHead
+from mmseg.registry import MODELS
+
+from mmseg_pointrend.benchmark.hosts import host_costs
+from mmseg_pointrend.errors import InputError
+
+FPN, OCRNET, SWIN, BINARY = (
+    next(path for path in HOSTS if name in path.stem)
+    for name in ('fpn', 'ocrnet', 'swin', 'binary')
+)
+
+
+def short_name(path: Path) -> str:
+    return path.stem.removeprefix('pointrend_').replace('_4xb2-80k_cityscapes', '')
+
+
+@pytest.mark.parametrize('check', CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize('path', HOSTS, ids=short_name)
+def test_every_host(path: Path, check: Callable[[Path], None]) -> None:
+    check(path)
+
+
+@pytest.mark.parametrize('path', HOSTS, ids=short_name)
+def test_configs_of_hosts_train_on_cityscapes_at_the_size_of_the_crop(path):
+    cfg = Config.fromfile(path)
+    assert cfg.model.type == 'PointRendEncoderDecoder'
+    assert cfg.model.data_preprocessor.size == cfg.crop_size == (512, 1024)
+    assert cfg.train_dataloader.dataset.type == 'CheckedCityscapesDataset'
+    assert cfg.custom_imports.imports == ['mmseg_pointrend']
+    weights = cfg.model.pretrained or cfg.model.backbone.init_cfg.checkpoint
+    assert '://' in weights
+
+
+def test_the_binary_host_learns_two_classes_of_cityscapes():
+    cfg = Config.fromfile(BINARY)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.metainfo.classes == ('road', 'sidewalk')
+
+
+@pytest.mark.parametrize(('kind', 'method'), [
+    ('PointHead', 'loss'),
+    ('Mask2FormerHead', 'loss'),
+    ('MaskFormerHead', 'loss'),
+    ('EncHead', 'predict'),
+    ('DAHead', 'predict'),
+])  # fmt: skip
+@pytest.mark.parametrize('place', ['decode_head', 'decode_head[1]'])
+def test_heads_with_a_loss_or_prediction_of_their_own_are_refused(kind, method, place):
+    cfg = tiny_model_config()
+    head = dict(type=kind, num_classes=5)
+    cfg.decode_head = [cfg.decode_head, head] if '[' in place else head
+    with pytest.raises(InputError) as error:
+        MODELS.build(cfg)
+    sentence = str(error.value)
+    assert sentence.startswith(f"{place}.type='{kind}' has its own {method}()")
+    assert 'use a decode head that returns one map of logits' in sentence
+    assert '\n' not in sentence
+
+
+@MODELS.register_module()
+class TwoMapsHead(FCNHead):
+    def forward(self, inputs):
+        return super().forward(inputs), inputs[0]
+
+
+def test_a_head_that_returns_a_tuple_is_refused_at_the_first_image():
+    cfg = tiny_model_config()
+    cfg.decode_head = dict(cfg.auxiliary_head, type='TwoMapsHead')
+    model = MODELS.build(cfg).eval()
+    with pytest.raises(InputError, match='TwoMapsHead returns tuple and not one map'):
+        model(torch.randn(1, 3, 64, 64))
+
+
+def test_a_config_of_a_cascade_keeps_its_number_of_stages():
+    cfg = deepcopy(small_config(OCRNET))
+    cfg.num_stages = 2
+    assert len(MODELS.build(cfg).decode_heads) == 2
+    cfg.num_stages = 3
+    with pytest.raises(InputError, match=r'num_stages=3 but decode_head has 2 heads'):
+        MODELS.build(cfg)
+
+
+def test_fine_features_come_from_the_neck_or_the_backbone():
+    """Only the backbone's maps have 32 channels at stride 4 and 64 at stride 8."""
+    cfg = deepcopy(small_config(FPN))
+    cfg.neck.out_channels = 24
+    cfg.decode_head.in_channels = [24] * 4
+    cfg.point_head.update(in_index=[0, 1], in_channels=[32, 64], fine_from='backbone')
+    model = MODELS.build(deepcopy(cfg)).train()
+    inputs, samples = batch()
+    losses = model.loss(inputs, samples)
+    losses['point.loss_ce'].backward()
+    assert model.point_head.mlp.hidden[0].weight.grad.shape[1] == 32 + 64 + 19
+    result = model.eval().predict(inputs, samples)[0]
+    assert result.pred_sem_seg.data.shape == (1, 64, 96)
+    cfg.point_head.fine_from = 'neck'
+    with pytest.raises(InputError, match=r'feature maps \[0, 1\] have \[24, 24\]'):
+        MODELS.build(cfg)(inputs)
+
+
+@torch.no_grad()
+def test_without_a_neck_both_sources_are_the_same():
+    inputs, _ = batch(images=1)
+    model = host(SWIN)
+    wanted = model(inputs)
+    model.point_head.fine_from = 'backbone'
+    assert model(inputs).equal(wanted)
+
+
+def test_the_backbone_beside_the_neck_wants_our_segmentor():
+    cfg = tiny_model_config(fine_from='backbone')
+    head = MODELS.build(dict(cfg.point_head, num_classes=5))
+    with pytest.raises(
+        InputError, match=r"fine_from='backbone' needs .*EncoderDecoder"
+    ):
+        head([torch.randn(1, 8, 4, 4)], torch.randn(1, 5, 2, 2))
+    tiny = tiny_model_config(fine_from='head')
+    with pytest.raises(InputError, match=r"fine_from='head': give 'neck' or 'backb"):
+        MODELS.build(tiny)
+
+
+def test_a_wrong_channel_count_on_a_neck_is_named():
+    cfg = deepcopy(small_config(FPN))
+    cfg.point_head.in_channels = [256]
+    with pytest.raises(InputError) as error:
+        MODELS.build(cfg)(batch(images=1)[0])
+    assert str(error.value) == (
+        'point_head.in_channels=[256] but feature maps [0] have [32] channels: '
+        'set in_channels=[32].'
+    )
+
+
+def test_costs_are_those_of_the_weights_and_of_the_points():
+    cfg = small_config(BINARY)
+    host_alone, extra = host_costs(cfg, (64, 96))
+    plain = MODELS.build(plain_config(BINARY))
+    assert host_alone.parameters == sum(p.numel() for p in plain.parameters())
+    mlp = MODELS.build(deepcopy(cfg)).point_head.mlp
+    weights = [p.numel() for name, p in mlp.named_parameters() if 'weight' in name]
+    assert extra.parameters == sum(p.numel() for p in mlp.parameters())
+    steps = 2  # stride 4 to 2 to 1
+    points = 2 * steps * 128
+    interpolation = 4 * 4 * 8
+    assert points * sum(weights) <= extra.flops
+    assert extra.flops <= points * (sum(weights) + interpolation)
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_table_and_names_what_fails(tmp_path):
+    command = sys.executable, 'tools/hosts.py', '--size', '64', '128'
+    result = run_tool(*command, BINARY)
+    assert result.returncode == 0, result.stderr
+    row = next(line for line in result.stdout.splitlines() if BINARY.name in line)
+    assert f'{len(CHECKS)} of {len(CHECKS)}' in row
+    assert '0.15 M' in row
+    wrong = tmp_path / 'wrong.py'
+    wrong.write_text(
+        f"_base_ = '{BINARY}'\nmodel = dict(point_head=dict(in_channels=[256]))"
+    )
+    result = run_tool(*command, wrong)
+    assert result.returncode == 1
+    assert 'in_channels' in result.stderr
