@@ -14,6 +14,7 @@ import torch
 from conftest import run_tool
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
+from mmengine.runner import checkpoint as checkpoint_module
 
 from mmseg_pointrend.compat import (
     MissingOps,
@@ -141,6 +142,16 @@ def served(tmp_path, monkeypatch):
         Thread(target=server.serve_forever, daemon=True).start()
         yield folder, f'http://127.0.0.1:{server.server_port}'
         server.shutdown()
+
+
+def test_weights_of_the_classification_zoo_are_downloaded_or_named(served, monkeypatch):
+    folder, url = served
+    torch.save(dict(state_dict={'backbone.weight': torch.ones(2)}), folder / 'net.pth')
+    zoo = {'net': f'{url}/net.pth', 'gone': f'{url}/missing.pth'}
+    monkeypatch.setattr(checkpoint_module, 'get_mmcls_models', lambda: zoo)
+    assert load('mmcls://net')['state_dict']['weight'].tolist() == [1, 1]
+    with pytest.raises(InputError, match=r'cannot download mmcls://gone'):
+        load('mmcls://gone')
 
 
 def test_downloaded_checkpoints_are_read_as_safely_as_local_ones(served, tmp_path):

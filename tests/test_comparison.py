@@ -274,6 +274,13 @@ def test_variants_have_names_that_logs_can_hold():
             side_by_side({name: {}})
 
 
+def test_variants_read_the_maps_of_the_default_head():
+    with pytest.raises(
+        InputError, match=r"other.fine_from='backbone': set it in point"
+    ):
+        side_by_side({'other': dict(fine_from='backbone')})
+
+
 def test_scoring_wants_the_whole_image_and_points(trained, tiny_config, tmp_path):
     cfg = load_config(str(tiny_config), {'model.test_cfg.resize_logits': True})
     cfg.work_dir = str(tmp_path)
