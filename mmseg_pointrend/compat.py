@@ -22,10 +22,12 @@ import torch
 from mmcv.image import geometric
 from mmcv.transforms import processing
 from mmcv.utils import ext_loader
+from mmengine._strategy import FSDPStrategy
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as checkpoint_module
 from mmengine.utils import digit_version
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmseg_pointrend.errors import InputError
 
@@ -226,6 +228,27 @@ def use_safe_checkpoint_loaders() -> None:
         CheckpointLoader.register_scheme(prefixes, safe_loader(loader), force=True)
 
 
+def load_sharded_optimizer(strategy: FSDPStrategy, state: dict[str, Any]) -> None:
+    """``FSDPStrategy.load_optim_state_dict`` for torch 2.1 and newer.
+
+    MMEngine gives the arguments in the order that torch 2.0 had.
+    """
+    wrapper = strategy.optim_wrapper
+    load = FullyShardedDataParallel.optim_state_dict_to_load
+    wrapper.load_state_dict(load(strategy.model, wrapper.optimizer, state))
+
+
+@contextmanager
+def init_dist_without_cuda() -> Iterator[None]:
+    """Let MMEngine start processes on CPUs: its set-up chooses a CUDA device always."""
+    set_device = torch.cuda.set_device
+    torch.cuda.set_device = lambda device: None
+    try:
+        yield
+    finally:
+        torch.cuda.set_device = set_device
+
+
 def keep_compilers_off_samples() -> None:
     """Keep ``torch.compile`` out of the preprocessor, so that MMEngine's works.
 
@@ -254,3 +277,4 @@ allow_mmengine_checkpoints()
 use_safe_checkpoint_loaders()
 keep_compilers_off_samples()
 keep_a_pixel()
+FSDPStrategy.load_optim_state_dict = load_sharded_optimizer

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmseg.registry import METRICS
 
 from mmseg_pointrend.checkpoints import POINTER, last_good_checkpoint
+from mmseg_pointrend.compat import init_dist_without_cuda
 from mmseg_pointrend.errors import InputError
 
 
@@ -219,19 +220,49 @@ def writes_label_maps(metric: Any) -> bool:
 def build_runner(cfg: Config) -> Runner:
     """Build MMEngine's Runner, or the one that ``runner_type`` names.
 
-    With a launcher but no GPU, the processes talk through gloo: MMEngine's own
-    set-up asks for CUDA.
+    With a launcher but no GPU, the processes talk through gloo.
+
+    Raises:
+        InputError: processes on CPUs are to have SyncBN.
     """
-    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
-        torch.distributed.init_process_group('gloo')
-        cfg.setdefault(
-            'model_wrapper_cfg',
-            dict(
-                type='MMDistributedDataParallel',
-                broadcast_buffers=False,
-                device_ids=None,
-            ),
+    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    if cfg.launcher == 'none' or get_device() != 'cpu':
+        return build(cfg)
+    refuse_sync_bn(cfg)
+    cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None
+        ),
+    )
+    with init_dist_without_cuda():
+        return build(cfg)
+
+
+def refuse_sync_bn(cfg: Config) -> None:
+    """Refuse SyncBN, which torch has for GPUs only, when processes start on CPUs.
+
+    Raises:
+        InputError: the model has it.
+    """
+    model = cfg.model.get('module', cfg.model)  # of test-time augmentation
+    keys = [f'{key}=BN' for key in keys_of('SyncBN', model, 'model')]
+    if cfg.get('sync_bn'):
+        keys.append('sync_bn=None')
+    if keys:
+        raise InputError(
+            'SyncBN needs GPUs and none is available: take one process, or add '
+            f'--cfg-options {" ".join(keys)}.'
         )
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+
+
+def keys_of(value: Any, cfg: Any, prefix: str) -> Iterator[str]:
+    """The dotted keys under which a config has a value."""
+    items = enumerate(cfg) if isinstance(cfg, list | tuple) else cfg.items()
+    for name, entry in items:
+        key = f'{prefix}.{name}'
+        if isinstance(entry, list | tuple | dict):
+            yield from keys_of(value, entry, key)
+        elif entry == value:
+            yield key

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,6 +18,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -254,3 +256,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_config: Path) -> Path
     assert result.returncode == 0, result.stderr
     (work_dir / 'stdout.txt').write_text(result.stdout)
     return work_dir
+
+
+@pytest.fixture
+def amp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``AmpOptimWrapper`` with the CPU's scaler where there is no GPU."""
+    if torch.cuda.is_available():
+        return
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    scaler = partial(torch.amp.GradScaler, 'cpu', init_scale=16.0)
+    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', scaler)

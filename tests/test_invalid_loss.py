@@ -8,7 +8,6 @@ import pytest
 import torch
 from conftest import train_here
 from mmengine.hooks import Hook
-from mmengine.optim.optimizer import amp_optimizer_wrapper
 
 from mmseg_pointrend.errors import InputError
 
@@ -94,16 +93,6 @@ def test_the_others_of_accumulated_gradients_still_count(tiny_config, tmp_path):
     assert not torch.equal(states[2][weight], states[1][weight])
     assert torch.equal(states[4][weight], states[3][weight])
     assert finite(states[4])
-
-
-@pytest.fixture
-def amp(monkeypatch):
-    """``AmpOptimWrapper`` with the CPU's scaler where there is no GPU."""
-    if torch.cuda.is_available():
-        return
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    scaler = partial(torch.amp.GradScaler, 'cpu', init_scale=16.0)
-    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', scaler)
 
 
 def test_mixed_precision_skips_invalid_losses(amp, tiny_config, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.dist import (
     all_gather_object,
+    broadcast,
     get_rank,
     get_world_size,
     is_main_process,
@@ -16,6 +17,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
+from mmseg_pointrend.acceleration import unwrapped
 from mmseg_pointrend.checkpoints import POINTER, remove_incomplete_checkpoints
 from mmseg_pointrend.hooks.random_state import (
     continued_batches,
@@ -81,8 +83,14 @@ class ResumableCheckpointHook(CheckpointHook):
             )
 
     def before_val(self, runner: Runner) -> None:
-        """Remember the random state: data loaders and models may change it."""
+        """Remember the random state: data loaders and models may change it.
+
+        Statistics of BatchNorm without SyncBN differ between processes. All evaluate
+        with those of process 0, which its checkpoints hold.
+        """
         self.state_before_val = random_state()
+        for buffer in unwrapped(runner.model).buffers():
+            broadcast(buffer)
 
     def after_val(self, runner: Runner) -> None:
         """Restore the random state."""
