@@ -16,38 +16,21 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.error import URLError
 
-import mmcv
 import numpy as np
 import torch
 from mmcv.image import geometric
 from mmcv.transforms import processing
 from mmcv.utils import ext_loader
 from mmengine._strategy import FSDPStrategy
+from mmengine.infer import BaseInferencer
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as checkpoint_module
-from mmengine.utils import digit_version
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmseg_pointrend.errors import InputError
 
-MMCV_MIN, MMCV_BELOW = '2.0.0rc4', '2.2.0'
 HISTORY_METHODS = ('min', 'max', 'current', 'mean')
-
-
-def check_mmcv_version(version: str = mmcv.__version__) -> None:
-    """Refuse an mmcv that mmsegmentation 1.2.2 refuses, with the fix.
-
-    Raises:
-        ImportError: ``version`` is outside [2.0.0rc4, 2.2.0).
-    """
-    current = digit_version(version)
-    if not digit_version(MMCV_MIN) <= current < digit_version(MMCV_BELOW):
-        raise ImportError(
-            f'mmcv {version} does not work with mmsegmentation, which needs '
-            f'mmcv >= {MMCV_MIN} and < {MMCV_BELOW}: '
-            'pip install mmcv-lite==2.1.0 (or mmcv==2.1.0).'
-        )
 
 
 class MissingOps:
@@ -180,7 +163,8 @@ def safe_loader(
     Returns:
         The same, which raises :class:`InputError` for a file that cannot be
         downloaded, is no checkpoint, or holds objects that are neither tensors nor
-        what MMEngine stores.
+        what MMEngine stores. ``meta['config']``, which MMEngine would run as Python
+        when it resumes (it writes ``meta['cfg']`` itself), is left out.
     """
 
     @wraps(loader)
@@ -189,9 +173,23 @@ def safe_loader(
             checkpoint = loader(filename, map_location=map_location)
         if not isinstance(checkpoint, dict) or not checkpoint:
             raise not_a_checkpoint(filename)
+        if isinstance(checkpoint.get('meta'), dict):
+            checkpoint['meta'].pop('config', None)
         return checkpoint
 
     return load
+
+
+class SafeTorch:
+    """What MMEngine's module for checkpoints sees as ``torch``: loads only weights."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    @staticmethod
+    def load(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
+        """``torch.load(weights_only=True)``, whatever the caller or the shell asks."""
+        return torch.load(file, map_location=map_location, weights_only=True)
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
@@ -216,16 +214,38 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 def use_safe_checkpoint_loaders() -> None:
     """Make MMEngine read every checkpoint, local or downloaded, in the safe way.
 
-    MMEngine downloads with ``torch.hub``, which unpickles anything by default.
+    MMEngine downloads with ``torch.hub``, which unpickles anything by default. The
+    ``onedl-`` line unpickles anything when the safe way fails, and allows ``getattr``.
     """
+    checkpoint_module.torch = SafeTorch()
+    checkpoint_module.get_torch_safe_globals = list
     checkpoint_module.load_url = partial(checkpoint_module.load_url, weights_only=True)
-    for prefixes, loader in (
-        (('http://', 'https://'), checkpoint_module.load_from_http),
-        (('open-mmlab://', 'openmmlab://'), checkpoint_module.load_from_openmmlab),
-        (('mmcls://',), checkpoint_module.load_from_mmcls),
-        (('',), load_from_local),
-    ):
-        CheckpointLoader.register_scheme(prefixes, safe_loader(loader), force=True)
+    loaders = {**CheckpointLoader._schemes, '': load_from_local}
+    for prefix, loader in loaders.items():
+        CheckpointLoader.register_scheme(prefix, safe_loader(loader), force=True)
+
+
+def refuse_configs_of_checkpoints() -> None:
+    """Keep inferencers from running the config that a checkpoint holds.
+
+    ``MMSegInferencer(weights=FILE)`` without a config takes it from the file, and a
+    config is Python code.
+    """
+    build = BaseInferencer._init_model
+
+    @wraps(build)
+    def build_from_config(
+        self: BaseInferencer, cfg: Any, weights: str | None, device: str = 'cpu'
+    ) -> Any:
+        if not cfg:
+            raise InputError(
+                f'{weights} comes without a config, and the one inside it is code that '
+                'anyone may have written: give a config file of your own, '
+                'MMSegInferencer(model=CONFIG, weights=CHECKPOINT).'
+            )
+        return build(self, cfg, weights, device)
+
+    BaseInferencer._init_model = build_from_config
 
 
 def load_sharded_optimizer(strategy: FSDPStrategy, state: dict[str, Any]) -> None:
@@ -271,10 +291,10 @@ def keep_a_pixel() -> None:
     geometric._scale_size = processing._scale_size = scale_size
 
 
-check_mmcv_version()
 allow_mmcv_lite()
 allow_mmengine_checkpoints()
 use_safe_checkpoint_loaders()
+refuse_configs_of_checkpoints()
 keep_compilers_off_samples()
 keep_a_pixel()
 FSDPStrategy.load_optim_state_dict = load_sharded_optimizer

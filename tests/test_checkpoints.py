@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,16 +10,11 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
-from conftest import run_tool
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmengine.runner import checkpoint as checkpoint_module
 
-from mmseg_pointrend.compat import (
-    MissingOps,
-    check_mmcv_version,
-    safe_loader,
-)
+from mmseg_pointrend.compat import MissingOps, safe_loader
 from mmseg_pointrend.errors import InputError
 
 
@@ -192,25 +186,6 @@ def test_a_failed_download_says_how_to_go_on_offline():
         safe_loader(offline)('open-mmlab://resnet50_v1c')
     assert 'open-mmlab://resnet50_v1c' in str(caught.value)
     assert 'model.pretrained=None' in str(caught.value)
-
-
-@pytest.mark.parametrize('version', ['1.7.1', '2.2.0'])
-def test_an_unsupported_mmcv_is_named_with_its_fix(version):
-    with pytest.raises(ImportError, match=rf'mmcv {version} .*mmcv-lite==2.1.0'):
-        check_mmcv_version(version)
-    check_mmcv_version('2.1.0')
-
-
-def test_an_unsupported_mmcv_ends_a_tool_with_one_sentence():
-    code = (
-        'import sys, mmcv, runpy; mmcv.__version__ = "2.2.0"; '
-        'sys.argv = ["train.py", "x.py"]; '
-        'runpy.run_path("tools/train.py", run_name="__main__")'
-    )
-    result = run_tool(sys.executable, '-c', code)
-    assert result.returncode == 1
-    assert result.stderr.strip().startswith('error: mmcv 2.2.0 does not work')
-    assert 'Traceback' not in result.stderr
 
 
 def test_a_missing_op_says_what_to_install():

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.launch import load_config
@@ -139,11 +139,11 @@ def is_latest(checkpoint: Path) -> bool:
 
 def write_as_cascade(checkpoint: Path, path: Path) -> None:
     """Write a checkpoint anew, with its decode head as the first of a list."""
-    weights = torch.load(checkpoint, map_location='cpu')['state_dict']
+    content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
     renamed = {
         name.replace('decode_head.', 'decode_head.0.', 1)
         if name.startswith('decode_head.')
         else name: value
-        for name, value in weights.items()
+        for name, value in content['state_dict'].items()
     }
     torch.save(dict(state_dict=renamed, meta={}), path)
