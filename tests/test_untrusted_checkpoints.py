@@ -123,7 +123,7 @@ def test_comparing_runs_no_payload(evil, proof, tmp_path, capsys, monkeypatch):
     args = ('--data-root', tmp_path, '--work-dir', work, '--base-iterations', 1)
     args = ('compare.py', *args, '--contenders', 'pointhead', '--iterations', 1)
     said = last_line_of(*args, capsys=capsys, monkeypatch=monkeypatch)
-    assert re.match(f'error: {UNSAFE.replace("evil", "iter_1")}', said), said
+    assert re.match(f'error: .*{UNSAFE.replace("evil", "iter_1")}', said), said
     assert not proof.exists()
 
 
@@ -273,6 +273,6 @@ def test_a_payload_ends_a_tool_started_from_a_shell_with_one_sentence(
         TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD='1',
     )
     assert result.returncode == 1
-    assert re.match(f'error: {UNSAFE}', result.stderr.strip().splitlines()[-1])
+    assert re.match(f'error: .*{UNSAFE}', result.stderr.strip().splitlines()[-1])
     assert 'Traceback' not in result.stderr
     assert not proof.exists()
