@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader, find_latest_checkpoint
+from mmengine.runner import CheckpointLoader
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.launch import load_config
@@ -110,7 +110,7 @@ def train(
         )
     cfg.dump(config)
     last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
-    if is_latest(last):
+    if last.is_file():
         return last
     if start is not None and cascade:
         write_as_cascade(start, Path(cfg.load_from))
@@ -118,7 +118,7 @@ def train(
     command += ['--work-dir', str(folder), '--resume']
     with (folder / 'train.log').open('a') as log:
         result = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
-    if result.returncode != 0 or not is_latest(last):
+    if result.returncode != 0 or not last.is_file():
         raise InputError(
             f'training {contender.name} ended with status {result.returncode}: see '
             f'{folder / "train.log"}, mend it and run this again.'
@@ -129,12 +129,6 @@ def train(
 def recipe_of(folder: Path) -> Path:
     """The config of a run: beside its folder, in which MMEngine keeps its own copy."""
     return folder.with_name(f'{folder.name}.py')
-
-
-def is_latest(checkpoint: Path) -> bool:
-    """Whether MMEngine finished writing a checkpoint, the last one of its folder."""
-    found = find_latest_checkpoint(str(checkpoint.parent))
-    return found is not None and Path(found).resolve() == checkpoint.resolve()
 
 
 def write_as_cascade(checkpoint: Path, path: Path) -> None:
