@@ -141,13 +141,17 @@ def test_processes_give_the_update_of_one_batch(
 
 
 @pytest.mark.slow
-def test_sharded_and_resumed_weights_get_the_update_of_one_batch(same_maths, tmp_path):
+def test_sharded_and_resumed_weights_get_the_update_of_one_batch(
+    trained, same_maths, tmp_path
+):
+    start = {'load_from': str(trained / 'iter_4.pth')}  # random ones would differ
     config = tmp_path / 'fsdp.py'
     config.write_text(f'_base_ = {str(same_maths)!r}\n{FSDP}')
     work_dir = tmp_path / 'sharded'
-    train_in(2, config, work_dir, **{BATCH_SIZE: 1, 'train_cfg.max_iters': 1})
+    train_in(2, config, work_dir, **start, **{BATCH_SIZE: 1, 'train_cfg.max_iters': 1})
     state = train_in(2, config, work_dir, '--resume', **{BATCH_SIZE: 1})
-    whole, first = train_in_one(same_maths, tmp_path / 'one', **{BATCH_SIZE: 2})
+    one = {**start, BATCH_SIZE: 2}
+    whole, first = train_in_one(same_maths, tmp_path / 'one', **one)
     assert_same_update(state, whole, first)
 
 
