@@ -167,6 +167,7 @@ def test_the_command_prints_the_table_and_names_what_fails(tmp_path):
     row = next(line for line in result.stdout.splitlines() if BINARY.name in line)
     assert f'{len(CHECKS)} of {len(CHECKS)}' in row
     assert '0.15 M' in row
+    assert len(result.stdout.splitlines()) < 6
     wrong = tmp_path / 'wrong.py'
     wrong.write_text(
         f"_base_ = '{BINARY}'\nmodel = dict(point_head=dict(in_channels=[256]))"

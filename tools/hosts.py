@@ -7,7 +7,9 @@ tools/hosts.py my_config.py         # your own model
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +17,7 @@ sys.path.insert(0, str(ROOT / 'tests'))
 
 try:
     from host_tester import CHECKS, HOSTS
+    from mmengine.logging import MMLogger
     from mmseg.utils import register_all_modules
     from rich.box import MARKDOWN
     from rich.console import Console
@@ -74,6 +77,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     register_all_modules()
+    # Every weight of every model is logged otherwise.
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    warnings.simplefilter('ignore')
     table = Table(box=MARKDOWN)
     for column in ('config', 'passes', 'parameters', 'extra', 'FLOPs', 'extra'):
         table.add_column(column, no_wrap=True)
