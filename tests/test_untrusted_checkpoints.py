@@ -246,13 +246,13 @@ def code(proof):
 
 
 def test_resuming_does_not_run_the_config_of_a_checkpoint(
-    code, proof, trained, tiny_config, tmp_path
+    code, proof, tiny_config, tmp_path
 ):
-    checkpoint = torch.load(trained / 'iter_2.pth')
+    train_here(tiny_config, tmp_path, **{'train_cfg.max_iters': 2})
+    checkpoint = torch.load(tmp_path / 'iter_2.pth')
     checkpoint['meta'].update(config=code, cfg=code)
     checkpoint['message_hub']['runtime_info']['cfg'] = code
     torch.save(checkpoint, tmp_path / 'iter_2.pth')
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
     recorder = train_here(tiny_config, tmp_path, resume=True)
     assert sorted(recorder.losses) == [3, 4]
     assert not proof.exists()
