@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -17,6 +17,21 @@ def name_some(names: Sequence[object]) -> str:
     """The first three names and how many more there are: ``a, b, c and 2 more``."""
     more = f' and {len(names) - 3} more' if len(names) > 3 else ''
     return ', '.join(map(str, names[:3])) + more
+
+
+def check_arguments(rules: Iterable[tuple[bool, str, str]], key: str = '') -> None:
+    """Refuse arguments that are out of their range.
+
+    Args:
+        rules: whether an argument is right, ``name=value``, and what to give instead.
+        key: what stands before the name in a config, with a dot.
+
+    Raises:
+        InputError: names the first that is wrong.
+    """
+    for right, given, wanted in rules:
+        if not right:
+            raise InputError(f'{key}{given}: give {wanted}.')
 
 
 @contextmanager

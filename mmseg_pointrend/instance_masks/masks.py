@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, check_arguments
 from mmseg_pointrend.grids import Grid, Size, map_size, subdivision_grids
 from mmseg_pointrend.instance_masks.boxes import (
     RegionFeatures,
@@ -170,15 +170,14 @@ def render_masks(
     Raises:
         InputError: an argument is out of its range or does not fit the others.
     """
-    for ok, given, wanted in (
+    rules = (
         (num_points >= 0, f'{num_points=}', 'an integer of at least 0'),
         (coarse_from in ('initial', 'current'), f'{coarse_from=}',
          "'initial' or 'current'"),
         (len(coarse) == len(fine.boxes), f'{len(coarse)} coarse masks',
          f'one for each of the {len(fine.boxes)} boxes'),
-    ):  # fmt: skip
-        if not ok:
-            raise InputError(f'{given}: give {wanted}.')
+    )  # fmt: skip
+    check_arguments(rules)
     initial = coarse_from == 'initial'
 
     def classify(points: Tensor, current: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from mmengine.runner import CheckpointLoader
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, check_arguments
 
 # Width and depth coefficients.
 VARIANTS = {'lite0': (1.0, 1.0), 'lite1': (1.0, 1.1), 'lite2': (1.1, 1.2)}
@@ -74,7 +74,7 @@ class EfficientNetLite(BaseModule):
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        for ok, given, wanted in (
+        rules = (
             (variant in VARIANTS, f'{variant=}', "'lite0', 'lite1' or 'lite2'"),
             (output_stride in (8, 16, 32), f'{output_stride=}', '8, 16 or 32'),
             (
@@ -83,9 +83,8 @@ class EfficientNetLite(BaseModule):
                 f'{out_indices=}',
                 'one or more of 0 to 4',
             ),
-        ):
-            if not ok:
-                raise InputError(f'backbone.{given}: give {wanted}.')
+        )
+        check_arguments(rules, 'backbone.')
         super().__init__(init_cfg)
         norm_cfg = {'type': 'BN', 'eps': 1e-3, 'momentum': 0.01, **(norm_cfg or {})}
         self.norm_eval = norm_eval

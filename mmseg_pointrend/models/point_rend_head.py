@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, check_arguments
 from mmseg_pointrend.grids import (
     Grid,
     Region,
@@ -111,7 +111,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         ignore_index: int = 255,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        for ok, given, wanted in (
+        rules = (
             (not isinstance(in_index, int), f'{in_index=}', f'a list, [{in_index}]'),
             (isinstance(in_index, int) or is_index_list(in_index), f'{in_index=}',
              "numbers of feature maps, and 'decode_head' at most once"),
@@ -133,9 +133,8 @@ class PointRendHead(BaseCascadeDecodeHead):
              and coarse_window > 0, f'{coarse_window=}', 'a positive odd integer'),
             (padding_mode in ('border', 'zeros'), f'{padding_mode=}',
              "'border' or 'zeros'"),
-        ):  # fmt: skip
-            if not ok:
-                raise InputError(f'point_head.{given}: give {wanted}.')
+        )  # fmt: skip
+        check_arguments(rules, 'point_head.')
         if len(in_index) != len(in_channels):
             raise InputError(
                 f'point_head.{in_channels=}: give as many entries as {in_index=}.'
