@@ -36,15 +36,21 @@ class KeyValueAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments that ``tools/train.py`` and ``tools/test.py`` share."""
-    parser.add_argument('--work-dir', help='where logs and checkpoints go')
+def add_cfg_options(parser: ArgumentParser, example: str) -> None:
+    """Add ``--cfg-options``, a dictionary of dotted keys, with an example to show."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=KeyValueAction,
-        help='override config keys: model.pretrained=None train_cfg.max_iters=100',
+        default={},
+        help=f'override config keys: {example}',
     )
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments that ``tools/train.py`` and ``tools/test.py`` share."""
+    parser.add_argument('--work-dir', help='where logs and checkpoints go')
+    add_cfg_options(parser, 'model.pretrained=None train_cfg.max_iters=100')
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
     )

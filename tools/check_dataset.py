@@ -19,7 +19,7 @@ try:
         summary,
     )
     from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.launch import KeyValueAction, load_config
+    from mmseg_pointrend.launch import add_cfg_options, load_config
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
@@ -40,12 +40,7 @@ def main() -> None:
         default=os.cpu_count() or 1,
         help='number of processes (default: one for each core)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=KeyValueAction,
-        help='override config keys: train_dataloader.dataset.data_root=PATH',
-    )
+    add_cfg_options(parser, 'train_dataloader.dataset.data_root=PATH')
     parser.add_argument('--json', type=Path, help='write all findings to this file')
     args = parser.parse_args()
 

@@ -25,7 +25,7 @@ try:
     )
     from mmseg_pointrend.comparison.training import Contender, recipe_of, train
     from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.launch import KeyValueAction, load_config
+    from mmseg_pointrend.launch import add_cfg_options, load_config
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
     add('--lr-factor', type=float, default=0.2, help='their share of the learning rate')
     add('--contenders', nargs='+', choices=CONTENDERS, default=list(CONTENDERS))
     add('--name', help='of the run of a single contender with other --cfg-options')
-    add('--cfg-options', nargs='+', action=KeyValueAction, default={})
+    add_cfg_options(parser, 'model.point_head.detach=False')
     add('--workers', type=int, default=1, help='processes that load training images')
     args = parser.parse_args()
     if args.name and (len(args.contenders) != 1 or args.name in (BASE, *CONTENDERS)):

@@ -8,8 +8,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmseg_pointrend.errors import exit_with_sentence
-from mmseg_pointrend.instance_masks.example import run_example
+try:
+    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.instance_masks.example import run_example
+except ImportError as error:
+    raise SystemExit(f'error: {error}') from None
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ try:
     from mmseg_pointrend.comparison.report import plot_budgets, print_scores
     from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
     from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.launch import KeyValueAction, load_config
+    from mmseg_pointrend.launch import add_cfg_options, load_config
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
@@ -41,12 +41,7 @@ def main() -> None:
     parser.add_argument('--json', type=Path, help='file for all figures')
     parser.add_argument('--plot', type=Path, help='PNG of accuracy against points')
     parser.add_argument('--work-dir', help='where logs go')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=KeyValueAction,
-        help='override config keys: test_evaluator.1.dilation=3',
-    )
+    add_cfg_options(parser, 'test_evaluator.1.dilation=3')
     args = parser.parse_args()
     if args.plot and not args.points:
         parser.error('--plot draws accuracy against points: give --points, too.')
