@@ -271,7 +271,8 @@ def test_tta_averages_probabilities_and_returns_int64_labels(channels):
         data_samples=[batch(images=1, img_path='a.png', **flip)[1] for flip in flips],
     )
     model.data_preprocessor._enable_normalize = False
-    model.data_preprocessor.channel_conversion = False
+    for name in ('channel_conversion', '_channel_conversion'):  # MMSegmentation, onedl-
+        setattr(model.data_preprocessor, name, False)
     merged = tta.test_step(data)
     assert len(merged) == 1
     assert merged[0].pred_sem_seg.data.dtype == torch.int64

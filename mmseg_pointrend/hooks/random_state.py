@@ -35,9 +35,7 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state['cuda'].cpu())
 
 
-def continued_batches(
-    batches: Iterator[Any], skipped: int, state: dict[str, Any]
-) -> Iterator[Any]:
+class ContinuedBatches(Iterator[Any]):
     """The batches of a resumed training.
 
     Loading those which were trained before brings worker processes to the random state
@@ -48,6 +46,25 @@ def continued_batches(
         skipped: how many were trained before.
         state: of this process when the next one is loaded.
     """
-    yield from islice(batches, skipped)
-    set_random_state(state)
-    yield from batches
+
+    def __init__(
+        self, batches: Iterator[Any], skipped: int, state: dict[str, Any]
+    ) -> None:
+        self.batches = self.continued(batches, skipped, state)
+
+    @staticmethod
+    def continued(
+        batches: Iterator[Any], skipped: int, state: dict[str, Any]
+    ) -> Iterator[Any]:
+        """All batches; the random state is set between two of them."""
+        yield from islice(batches, skipped)
+        set_random_state(state)
+        yield from batches
+
+    def __next__(self) -> Any:
+        return next(self.batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Load batches that nobody wants, as the ``onedl-`` MMEngine asks."""
+        for _ in islice(self, count):
+            pass

@@ -20,7 +20,7 @@ from mmseg.registry import HOOKS
 from mmseg_pointrend.acceleration import unwrapped
 from mmseg_pointrend.checkpoints import POINTER, remove_incomplete_checkpoints
 from mmseg_pointrend.hooks.random_state import (
-    continued_batches,
+    ContinuedBatches,
     random_state,
     set_random_state,
 )
@@ -78,7 +78,7 @@ class ResumableCheckpointHook(CheckpointHook):
         if evaluation_is_due(runner):
             runner.val_loop.run()
         if states is not None:
-            loop.dataloader_iterator = continued_batches(
+            loop.dataloader_iterator = ContinuedBatches(
                 loop.dataloader_iterator, loop.iter, states[get_rank()]
             )
 
