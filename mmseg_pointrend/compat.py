@@ -248,6 +248,21 @@ def refuse_configs_of_checkpoints() -> None:
     BaseInferencer._init_model = build_from_config
 
 
+def refuse_no_images() -> None:
+    """Let ``inference_model(model, [])`` say what is wrong with an empty list."""
+    from mmseg.apis import inference
+
+    prepare = inference._preprare_data
+
+    @wraps(prepare)
+    def prepare_some(imgs: Any, model: Any) -> Any:
+        if isinstance(imgs, list | tuple) and not imgs:
+            raise InputError('the list of images is empty: give at least one.')
+        return prepare(imgs, model)
+
+    inference._preprare_data = prepare_some
+
+
 def load_sharded_optimizer(strategy: FSDPStrategy, state: dict[str, Any]) -> None:
     """``FSDPStrategy.load_optim_state_dict`` for torch 2.1 and newer.
 
@@ -297,4 +312,5 @@ use_safe_checkpoint_loaders()
 refuse_configs_of_checkpoints()
 keep_compilers_off_samples()
 keep_a_pixel()
+refuse_no_images()
 FSDPStrategy.load_optim_state_dict = load_sharded_optimizer

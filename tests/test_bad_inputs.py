@@ -69,6 +69,7 @@ REFUSED: dict[str, tuple[object, str]] = {
     'numbers in lists': (IMAGE[:2, :2].tolist(), 'file name or an array .*, not list:'),
     'None': (None, 'is a file name or an array .*, not NoneType: convert it'),
     'a tensor': (torch.zeros(3, 8, 8), 'file name or an array .*, not Tensor: convert'),
+    'no image': ([], 'list of images is empty: give at least one'),
     'two sizes': (
         [IMAGE, IMAGE[:9]],
         r'sizes \(H, W\), \(9, 136\), \(72, 136\), cannot',

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from functools import partial
+from itertools import pairwise
 
 import cv2
 import pytest
@@ -30,6 +31,29 @@ def grid(logits, uncertainty, **_):
 
 
 point_rend_head.sample_training_points = grid
+"""
+
+ONE_BAD_SHARD = """
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class OneBadShard(Hook):
+    priority = 'HIGHEST'
+
+    def before_train(self, runner):
+        runner.optim_wrapper.optimizer.register_step_pre_hook(self.spoil)
+
+    def before_train_iter(self, runner, *_, **__):
+        self.iteration = runner.iter + 1
+
+    def spoil(self, optimizer, *_):
+        if self.iteration == 2 and get_rank() == 1:
+            shards = [p.grad for g in optimizer.param_groups for p in g['params']]
+            next(shard for shard in shards if shard is not None).fill_(torch.nan)
 """
 
 # One process and several see the same images, points and statistics.
@@ -105,6 +129,7 @@ def train_in_one(config, work_dir, **options):
 BATCH_SIZE = 'train_dataloader.batch_size'
 ACCUMULATE = 'optim_wrapper.accumulative_counts'
 DETACH = 'model.point_head.detach'
+MAX_SKIPS = 'default_hooks.invalid_loss.max_skips'
 
 
 def assert_same_update(state, whole, first):
@@ -153,6 +178,28 @@ def test_sharded_and_resumed_weights_get_the_update_of_one_batch(
     one = {**start, BATCH_SIZE: 2}
     whole, first = train_in_one(same_maths, tmp_path / 'one', **one)
     assert_same_update(state, whole, first)
+
+
+@pytest.mark.slow
+def test_an_update_with_one_bad_shard_is_skipped_by_all_processes(same_maths, tmp_path):
+    (tmp_path / 'one_bad_shard.py').write_text(ONE_BAD_SHARD)
+    config = tmp_path / 'fsdp.py'
+    config.write_text(
+        f'_base_ = {str(same_maths)!r}\n{FSDP}'
+        "custom_imports = dict(imports=['mmseg_pointrend', 'one_bad_shard'])\n"
+        "custom_hooks = [dict(type='NormEvalHook'), dict(type='OneBadShard')]\n"
+        'default_hooks = dict(checkpoint=dict(interval=1))\n'
+    )
+    options = {MAX_SKIPS: 1, BATCH_SIZE: 1, 'train_cfg.max_iters': 3}
+    train_in(2, config, tmp_path / 'work', **options)
+    weights = [
+        torch.load(tmp_path / f'work/iter_{i}.pth')['state_dict'] for i in (1, 2, 3)
+    ]
+    differ = [
+        any(not torch.equal(one[name], other[name]) for name in one)
+        for one, other in pairwise(weights)
+    ]
+    assert differ == [False, True]
 
 
 class OutputTypes(Hook):

@@ -57,7 +57,14 @@ ROWS = {
             'mmsegmentation': 'onedl-mmsegmentation==1.4.2',
         }
     ),
-    'oldest': Row('3.10', {'torch': 'torch==2.10.0', 'numpy': 'numpy==1.26.4'}),
+    'oldest': Row(
+        '3.10',
+        {
+            'torch': 'torch==2.10.0',
+            'numpy': 'numpy==1.26.4',
+            'opencv-python': 'opencv-python==4.11.0.86',
+        },
+    ),
     'newest': Row('3.13', {'torch': 'torch'}),
     'python3.10': Row('3.10'),
     'python3.12': Row('3.12'),
@@ -83,7 +90,7 @@ from importlib.metadata import packages_distributions, version
 owners = packages_distributions()
 found = {{'python': platform.python_version()}}
 for name in {LIBRARIES!r}:
-    package = owners[name][0]
+    package = owners.get(name, [name])[0]  # Python 3.10 does not know them all
     found[name] = ('' if package == name else package + ' ') + version(package)
 print(json.dumps(found))
 """

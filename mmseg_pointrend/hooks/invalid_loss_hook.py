@@ -48,14 +48,17 @@ class InvalidLossHook(Hook):
             runner.optim_wrapper.optimizer.register_step_pre_hook(self._check_gradients)
 
     def _check_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Drop gradients that are not finite; the optimizer then changes nothing."""
+        """Drop gradients that are not finite; the optimizer then changes nothing.
+
+        With FSDP each process has some of the gradients, and they decide together.
+        """
         gradients = [
             parameter.grad
             for group in optimizer.param_groups
             for parameter in group['params']
             if parameter.grad is not None
         ]
-        self.gradients_are_finite = bool(get_total_norm(gradients).isfinite())
+        self.gradients_are_finite = everywhere(get_total_norm(gradients).isfinite())
         if not self.gradients_are_finite:
             optimizer.zero_grad()
 
@@ -74,10 +77,7 @@ class InvalidLossHook(Hook):
             InputError: more than ``max_skips`` iterations in a row are invalid.
         """
         losses = {name: loss.item() for name, loss in outputs.items() if 'loss' in name}
-        valid = isfinite(losses['loss']) and self.gradients_are_finite
-        everywhere = torch.tensor(int(valid))
-        all_reduce(everywhere, op='min')
-        if everywhere:
+        if everywhere(isfinite(losses['loss']) and self.gradients_are_finite):
             self.skipped = 0
             return
         worst = min(all_gather_object(losses), key=lambda one: isfinite(one['loss']))
@@ -105,3 +105,10 @@ class InvalidLossHook(Hook):
                 unwrapped(runner.model).buffers(), self.buffers, strict=True
             ):
                 buffer.copy_(before)
+
+
+def everywhere(condition: bool | Tensor) -> bool:
+    """Whether a condition holds in every process."""
+    holds = torch.as_tensor(condition).int()
+    all_reduce(holds, op='min')
+    return bool(holds)
