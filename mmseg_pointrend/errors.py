@@ -9,6 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 
+MAKE_ROOM = 'make room and run this again, a training with --resume'
+GET_ACCESS = 'change its permissions, or give another path'
+OS_FIXES = {
+    errno.ENOSPC: MAKE_ROOM,
+    errno.EDQUOT: MAKE_ROOM,
+    errno.EACCES: GET_ACCESS,
+    errno.EROFS: GET_ACCESS,
+}
+"""What to do about errors of the operating system."""
+
+
 class InputError(ValueError):
     """A wrong file, key or value; the message is one sentence with the fix."""
 
@@ -17,6 +28,11 @@ def name_some(names: Sequence[object]) -> str:
     """The first three names and how many more there are: ``a, b, c and 2 more``."""
     more = f' and {len(names) - 3} more' if len(names) > 3 else ''
     return ', '.join(map(str, names[:3])) + more
+
+
+def one_line(error: Exception) -> str:
+    """The type of an error and what it says, without line breaks."""
+    return ' '.join(f'{type(error).__name__}: {error}'.split())
 
 
 def check_arguments(rules: Iterable[tuple[bool, str, str]], key: str = '') -> None:
@@ -39,8 +55,8 @@ def exit_with_sentence() -> Iterator[None]:
     """Turn an :class:`InputError` into ``error: <sentence>`` and exit status 1.
 
     An error from a data loader's worker process arrives with that process's
-    traceback in its message; the sentence is the last line. A full disk is an error
-    that a user can mend, too.
+    traceback in its message; the sentence is the last line. A full disk and a place
+    that must not be read or written are errors that a user can mend, too.
     """
     try:
         yield
@@ -48,9 +64,9 @@ def exit_with_sentence() -> Iterator[None]:
         last_line = str(error).strip().splitlines()[-1]
         sentence = re.sub(r'^mmseg_pointrend\.[\w.]+: ', '', last_line)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in OS_FIXES:
             raise
-        sentence = f'{error}: make room and run this again, a training with --resume.'
+        sentence = f'{error}: {OS_FIXES[error.errno]}.'
     else:
         return
     print(f'error: {sentence}', file=sys.stderr)

@@ -17,7 +17,24 @@ from mmseg.registry import METRICS
 
 from mmseg_pointrend.checkpoints import POINTER, last_good_checkpoint
 from mmseg_pointrend.compat import init_dist_without_cuda
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, name_some, one_line
+
+
+LAUNCHERS = {
+    'pytorch': (
+        ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+        'tools/dist_train.sh or tools/dist_test.sh',
+    ),
+    'slurm': (
+        ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+        'tools/slurm_train.sh, or with srun',
+    ),
+    'mpi': (
+        ('OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
+        'mpirun -x MASTER_ADDR=HOST',
+    ),
+}
+"""The environment variables that MMEngine reads, and what starts processes with them."""
 
 
 class KeyValueAction(DictAction):
@@ -51,9 +68,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments that ``tools/train.py`` and ``tools/test.py`` share."""
     parser.add_argument('--work-dir', help='where logs and checkpoints go')
     add_cfg_options(parser, 'model.pretrained=None train_cfg.max_iters=100')
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
+    parser.add_argument('--launcher', choices=['none', *LAUNCHERS], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
@@ -84,9 +99,8 @@ def load_config(
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         raise InputError(
-            f'{path} is not a valid config ({reason}): mend it.'
+            f'{path} is not a valid config ({one_line(error)}): mend it.'
         ) from error
     if options:
         cfg.merge_from_dict(options)
@@ -229,8 +243,16 @@ def build_runner(cfg: Config) -> Runner:
     With a launcher but no GPU, the processes talk through gloo.
 
     Raises:
-        InputError: processes on CPUs are to have SyncBN.
+        InputError: processes on CPUs are to have SyncBN, no launcher has started
+            this process, or the work dir cannot be made.
     """
+    check_launcher(cfg.launcher)
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f'cannot make --work-dir {cfg.work_dir} ({error.strerror}): give another.'
+        ) from error
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     if cfg.launcher == 'none' or get_device() != 'cpu':
         return build(cfg)
@@ -244,6 +266,21 @@ def build_runner(cfg: Config) -> Runner:
     )
     with init_dist_without_cuda():
         return build(cfg)
+
+
+def check_launcher(launcher: str) -> None:
+    """Look for the environment variables that a launcher sets.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    variables, start = LAUNCHERS.get(launcher, ((), ''))
+    missing = [name for name in variables if name not in os.environ]
+    if missing:
+        raise InputError(
+            f'--launcher {launcher} needs {name_some(missing)} in the environment: '
+            f'start with {start}, or leave --launcher out.'
+        )
 
 
 def refuse_sync_bn(cfg: Config) -> None:

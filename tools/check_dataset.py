@@ -18,7 +18,7 @@ try:
         check_config,
         summary,
     )
-    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.errors import InputError, exit_with_sentence
     from mmseg_pointrend.launch import add_cfg_options, load_config
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
@@ -46,9 +46,15 @@ def main() -> None:
 
     cfg = load_config(args.config, args.cfg_options)
     found = check_config(cfg, args.split, workers=args.workers)
-    if args.json:
-        dump(as_json(found), args.json, file_format='json', indent=2)
     print(*summary(found), sep='\n')
+    if args.json:
+        try:
+            dump(as_json(found), args.json, file_format='json', indent=2)
+        except OSError as error:
+            raise InputError(
+                f'cannot write --json {args.json} ({error.strerror}): give another '
+                'path.'
+            ) from error
     if any(finding.is_error for _, findings in found.values() for finding in findings):
         raise SystemExit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,17 @@ def check_folders(dataset: BaseSegDataset) -> None:
 
 
 def check_any(dataset: BaseSegDataset, samples: Sequence[dict[str, Any]]) -> None:
-    """Raise an :class:`InputError` if a data set lists no samples."""
+    """Raise an :class:`InputError` if a data set lists no samples, or an empty name."""
     if not samples:
         raise InputError(
             f'no *{dataset.img_suffix} in {dataset.data_prefix["img_path"]}: check '
             'data_prefix.img_path and img_suffix of the dataset.'
+        )
+    names = {os.path.basename(sample['img_path']) for sample in samples}
+    if dataset.ann_file and dataset.img_suffix in names:
+        raise InputError(
+            f'the list of images {dataset.ann_file} (ann_file) has a blank line: '
+            'remove it.'
         )
 
 

@@ -11,7 +11,7 @@ import mmengine.fileio as fileio
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, one_line
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
@@ -102,17 +102,17 @@ def decode(
     try:
         return load(results)
     except Exception as error:
-        raise undecodable(path, content) from error
+        raise undecodable(path, content, error) from error
 
 
-def undecodable(path: str | Path, content: bytes) -> BadFile:
-    """Why no image came out of a file."""
+def undecodable(path: str | Path, content: bytes, error: Exception) -> BadFile:
+    """Why no image came out of a file, and ``error`` instead."""
     try:
         Image.open(io.BytesIO(content)).load()
     except Image.UnidentifiedImageError:
         kind, reason, fix = 'no image', 'it is no image', 'replace it'
-    except Image.DecompressionBombError as error:
-        kind, reason, fix = 'huge image', f'it is huge ({error})', 'cut it into tiles'
+    except Image.DecompressionBombError as bomb:
+        kind, reason, fix = 'huge image', f'it is huge ({bomb})', 'cut it into tiles'
     except Exception:
         kind, reason, fix = (
             'truncated or damaged file',
@@ -122,7 +122,7 @@ def undecodable(path: str | Path, content: bytes) -> BadFile:
     else:
         kind, reason, fix = (
             'unknown kind of image',
-            'OpenCV cannot',
-            'convert it to PNG',
+            f'Pillow can but its loading transform cannot ({one_line(error)})',
+            'convert it to PNG, or mend what the error names',
         )
     return BadFile(f'cannot read {path}, {reason}: {fix}.', kind)

@@ -184,6 +184,12 @@ def label_doubts(step: LoadAnnotations, path: str) -> Iterator[tuple[str, str]]:
                 f'{path} has mode {header.mode} although its ids fit into 8 bits: save '
                 'it with 8 bits a pixel, lest larger ids slip in.',
             )
+        if header is not None and header.format == 'JPEG':
+            yield (
+                'lossy label',
+                f'{path} is a JPEG, which mixes the ids of neighbouring pixels: make '
+                'it anew as PNG from what it was saved from.',
+            )
 
 
 @contextmanager

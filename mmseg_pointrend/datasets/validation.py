@@ -29,7 +29,7 @@ from mmseg_pointrend.datasets.pairs import (
     load_label,
 )
 from mmseg_pointrend.datasets.workers import check_workers, run_in_workers
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, one_line
 
 SPLITS = ('train', 'val', 'test')
 
@@ -93,12 +93,18 @@ def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     found: Found = {}
     seen: dict[str, list[dict]] = {}
-    for split in splits or [s for s in SPLITS if cfg.get(f'{s}_dataloader')]:
+    splits = splits or [split for split in SPLITS if cfg.get(f'{split}_dataloader')]
+    if not splits:
+        raise InputError(
+            'the config has no train_, val_ or test_dataloader: add one, or give '
+            'another config.'
+        )
+    for split in splits:
         key = f'{split}_dataloader.dataset'
         loader = cfg.get(f'{split}_dataloader')
         if not loader:
             raise InputError(f'the config has no {key}: leave {split} out of --split.')
-        dataset_cfgs = list(find_datasets(loader.dataset))
+        dataset_cfgs = list(find_datasets(loader.get('dataset')))
         if not dataset_cfgs:
             raise InputError(
                 f'{key} names no data set of MMSegmentation: give one that derives '
@@ -138,19 +144,21 @@ def check_dataset(
     try:
         dataset = DATASETS.build({**cfg, 'lazy_init': True})
     except Exception as error:
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         raise InputError(
-            f'the data set of {split} cannot be built ({reason}): mend '
+            f'the data set of {split} cannot be built ({one_line(error)}): mend '
             f'{split}_dataloader.dataset.'
         ) from error
     rules = rules_of(dataset, split)
+    dataset.serialize_data = False
     try:
         check_folders(dataset)
-        samples = dataset.load_data_list()
-        check_any(dataset, samples)
+        # Not the class's own full_init, which may stop at a missing label.
+        BaseSegDataset.full_init(dataset)
+        check_any(dataset, dataset.data_list)
     except InputError as error:
         return 0, [Finding(True, 'missing data', str(dataset.data_root), str(error))]
-    findings = lone_labels(dataset, samples) if rules.label_loader else []
+    findings = lone_labels(dataset) if rules.label_loader else []
+    samples = dataset.data_list
     found = run_in_workers(
         partial(check_sample, rules), samples, workers=workers, description=split
     )
@@ -161,8 +169,8 @@ def rules_of(dataset: BaseSegDataset, split: str) -> Rules:
     """What a data set's pipeline and classes ask of its files.
 
     Raises:
-        InputError: the pipeline loads no images, labels have no folder, or there are
-            no classes.
+        InputError: the pipeline loads no images, labels have no folder, there are no
+            classes, or the pipeline contradicts the data set.
     """
     key = f'{split}_dataloader.dataset'
     steps = dataset.pipeline.transforms
@@ -178,13 +186,17 @@ def rules_of(dataset: BaseSegDataset, split: str) -> Rules:
             f'{key}.pipeline has LoadAnnotations but data_prefix has no seg_map_path: '
             'add the folder of the labels, or remove the transform.'
         )
+    reduces = dataset.reduce_zero_label
+    if label_loader and label_loader.reduce_zero_label not in (None, reduces):
+        raise InputError(
+            f'{key}.reduce_zero_label={reduces} but LoadAnnotations of its pipeline '
+            f'has {label_loader.reduce_zero_label}: set it on the data set only.'
+        )
     image_loader.ignore_empty = False
     return Rules(image_loader, label_loader, len(classes), dataset.ignore_index)
 
 
-def lone_labels(
-    dataset: BaseSegDataset, samples: Sequence[dict[str, Any]]
-) -> list[Finding]:
+def lone_labels(dataset: BaseSegDataset) -> list[Finding]:
     """Labels without an image; where a file lists the images, there are none."""
     if dataset.ann_file:
         return []
@@ -197,7 +209,8 @@ def lone_labels(
         backend_args=dataset.backend_args,
     )
     labels = {os.path.join(folder, name) for name in names}
-    lone = sorted(labels - {sample['seg_map_path'] for sample in samples})
+    # All images of the folder, also those that the data set's indices leave out.
+    lone = labels - {sample['seg_map_path'] for sample in dataset.load_data_list()}
     return [
         Finding(
             True,
@@ -206,7 +219,7 @@ def lone_labels(
             f'{path} has no *{dataset.img_suffix} in {dataset.data_prefix["img_path"]}:'
             ' add the image or remove the label.',
         )
-        for path in lone
+        for path in sorted(lone)
     ]
 
 

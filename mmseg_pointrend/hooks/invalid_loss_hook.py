@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
-from mmengine.optim import AmpOptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
@@ -27,7 +27,8 @@ class InvalidLossHook(Hook):
     finite on any process. It changes neither weights nor buffers (the statistics of
     BatchNorm among them), and gradients accumulated with it are dropped. Gradients
     that ``AmpOptimWrapper`` has scaled too far are no fault: it skips the update and
-    scales them less.
+    scales them less. Of several optimizers (``OptimWrapperDict``) each drops its own
+    gradients; what another has updated in that iteration stays.
 
     Args:
         max_skips: how many iterations in a row may be invalid; one more stops the
@@ -44,8 +45,11 @@ class InvalidLossHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Look at gradients before each update."""
-        if not isinstance(runner.optim_wrapper, AmpOptimWrapper):
-            runner.optim_wrapper.optimizer.register_step_pre_hook(self._check_gradients)
+        wrapper = runner.optim_wrapper
+        several = isinstance(wrapper, OptimWrapperDict)
+        for one in wrapper.optim_wrappers.values() if several else [wrapper]:
+            if not isinstance(one, AmpOptimWrapper):
+                one.optimizer.register_step_pre_hook(self._check_gradients)
 
     def _check_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """Drop gradients that are not finite; the optimizer then changes nothing.
@@ -58,8 +62,8 @@ class InvalidLossHook(Hook):
             for parameter in group['params']
             if parameter.grad is not None
         ]
-        self.gradients_are_finite = everywhere(get_total_norm(gradients).isfinite())
-        if not self.gradients_are_finite:
+        if not everywhere(get_total_norm(gradients).isfinite()):
+            self.gradients_are_finite = False
             optimizer.zero_grad()
 
     def before_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:

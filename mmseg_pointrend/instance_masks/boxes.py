@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, check_arguments
 from mmseg_pointrend.grids import Axis, Grid, Size, map_size
 from mmseg_pointrend.labels import decide
 from mmseg_pointrend.points import point_sample
@@ -64,6 +64,13 @@ class RegionFeatures:
             )
         check_boxes(boxes)
         batch = len(maps[0])
+        batches = [len(one) for one in maps]
+        rules = (
+            (len(set(batches)) == 1, f'feature maps of {batches} images',
+             'maps of the same images'),
+            (all(stride > 0 for stride in strides), f'{strides=}', 'positive numbers'),
+        )  # fmt: skip
+        check_arguments(rules)
         check_indices('images', images, len(boxes), batch, 'images')
         self.maps = maps
         self.strides = strides
@@ -79,7 +86,15 @@ class RegionFeatures:
 
         Returns:
             (N, F, P), float32; F counts the channels of all maps, in their order.
+
+        Raises:
+            InputError: the points are not those of the N boxes.
         """
+        if points.ndim != 3 or len(points) != len(self.boxes):
+            raise InputError(
+                f'points of shape {tuple(points.shape)} for {len(self.boxes)} boxes: '
+                'give (N, P, 2), the points of each box.'
+            )
         count = points.shape[1]
         parts = []
         for maps, stride in zip(self.maps, self.strides, strict=True):
@@ -183,6 +198,8 @@ def check_indices(
             f'{name} of shape {tuple(indices.shape)} for {count} regions: give one '
             'number a region, (N,).'
         )
+    if indices.is_floating_point() or indices.dtype == torch.bool:
+        raise InputError(f'{name} are {indices.dtype}: give integers, such as int64.')
     if ((indices < 0) | (indices >= limit)).any():
         raise InputError(
             f'{name} run from {int(indices.min())} to {int(indices.max())} but there '

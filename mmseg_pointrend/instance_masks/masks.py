@@ -16,6 +16,7 @@ from mmseg_pointrend.errors import InputError, check_arguments
 from mmseg_pointrend.grids import Grid, Size, map_size, subdivision_grids
 from mmseg_pointrend.instance_masks.boxes import (
     RegionFeatures,
+    check_boxes,
     check_indices,
     points_to_frame,
 )
@@ -73,7 +74,18 @@ def mask_training_points(
 
     Returns:
         (N, P, 2), (x, y) in [0, 1] of each box.
+
+    Raises:
+        InputError: an argument is out of its range, or the classes do not fit.
     """
+    rules = (
+        (isinstance(num_points, int) and num_points >= 0, f'{num_points=}',
+         'an integer of at least 0'),
+        (oversample_ratio >= 1, f'{oversample_ratio=}', 'a number of at least 1'),
+        (0 <= importance_sample_ratio <= 1, f'{importance_sample_ratio=}',
+         'a number in [0, 1]'),
+    )  # fmt: skip
+    check_arguments(rules)
     return sample_training_points(
         class_channel(coarse, classes),
         binary_margin,
@@ -98,7 +110,8 @@ def mask_labels(masks: Tensor, points: Tensor, boxes: Tensor | None = None) -> T
         (N, P), float32 in [0, 1].
 
     Raises:
-        InputError: the masks hold other values, or are not one a region.
+        InputError: the masks hold other values; masks, points and boxes are not of
+            the same regions; or a box has no area.
     """
     if masks.ndim != 3 or len(masks) != len(points):
         raise InputError(
@@ -107,12 +120,18 @@ def mask_labels(masks: Tensor, points: Tensor, boxes: Tensor | None = None) -> T
         )
     maps = masks.unsqueeze(1)
     if boxes is not None:
+        check_boxes(boxes)
+        if len(boxes) != len(masks):
+            raise InputError(
+                f'{len(boxes)} boxes for {len(masks)} true masks: give one a mask.'
+            )
         points = points_to_frame(points, boxes, map_size(maps))
     labels = read_features(maps, points, padding_mode='border', align_corners=False)
-    if ((labels < 0) | (labels > 1.001)).any():  # weights add up to 1, roughly
+    right = (labels >= 0) & (labels <= 1.001)  # weights add up to 1, roughly
+    if not right.all():
         raise InputError(
-            f'true masks hold values such as {float(labels.max()):g}: give bool, or 0 '
-            'and 1.'
+            f'true masks hold values such as {float(labels[~right][0]):g}: give bool, '
+            'or 0 and 1.'
         )
     return labels.squeeze(1).clamp(max=1)
 
@@ -171,7 +190,11 @@ def render_masks(
         InputError: an argument is out of its range or does not fit the others.
     """
     rules = (
-        (num_points >= 0, f'{num_points=}', 'an integer of at least 0'),
+        (isinstance(size, list | tuple) and len(size) == 2
+         and all(isinstance(side, int) and side > 0 for side in size),
+         f'{size=}', '(H, W), positive integers'),
+        (isinstance(num_points, int) and num_points >= 0, f'{num_points=}',
+         'an integer of at least 0'),
         (coarse_from in ('initial', 'current'), f'{coarse_from=}',
          "'initial' or 'current'"),
         (len(coarse) == len(fine.boxes), f'{len(coarse)} coarse masks',
