@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-
 MAKE_ROOM = 'make room and run this again, a training with --resume'
 GET_ACCESS = 'change its permissions, or give another path'
 OS_FIXES = {

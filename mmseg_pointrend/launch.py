@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from mmseg.registry import METRICS
 from mmseg_pointrend.checkpoints import POINTER, last_good_checkpoint
 from mmseg_pointrend.compat import init_dist_without_cuda
 from mmseg_pointrend.errors import InputError, name_some, one_line
-
 
 LAUNCHERS = {
     'pytorch': (
@@ -34,7 +34,7 @@ LAUNCHERS = {
         'mpirun -x MASTER_ADDR=HOST',
     ),
 }
-"""The environment variables that MMEngine reads, and what starts processes with them."""
+"""The environment variables that MMEngine reads, and what sets them."""
 
 
 class KeyValueAction(DictAction):
@@ -246,6 +246,19 @@ def build_runner(cfg: Config) -> Runner:
         InputError: processes on CPUs are to have SyncBN, no launcher has started
             this process, or the work dir cannot be made.
     """
+    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    on_cpus = cfg.launcher != 'none' and get_device() == 'cpu'
+    if on_cpus:
+        refuse_sync_bn(cfg)
+        cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+        cfg.setdefault(
+            'model_wrapper_cfg',
+            dict(
+                type='MMDistributedDataParallel',
+                broadcast_buffers=False,
+                device_ids=None,
+            ),
+        )
     check_launcher(cfg.launcher)
     try:
         os.makedirs(cfg.work_dir, exist_ok=True)
@@ -253,18 +266,7 @@ def build_runner(cfg: Config) -> Runner:
         raise InputError(
             f'cannot make --work-dir {cfg.work_dir} ({error.strerror}): give another.'
         ) from error
-    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    if cfg.launcher == 'none' or get_device() != 'cpu':
-        return build(cfg)
-    refuse_sync_bn(cfg)
-    cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
-    cfg.setdefault(
-        'model_wrapper_cfg',
-        dict(
-            type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None
-        ),
-    )
-    with init_dist_without_cuda():
+    with init_dist_without_cuda() if on_cpus else nullcontext():
         return build(cfg)
 
 

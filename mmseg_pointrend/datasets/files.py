@@ -121,8 +121,8 @@ def undecodable(path: str | Path, content: bytes, error: Exception) -> BadFile:
         )
     else:
         kind, reason, fix = (
-            'unknown kind of image',
-            f'Pillow can but its loading transform cannot ({one_line(error)})',
+            'unreadable file',
+            f'its loading transform fails ({one_line(error)})',
             'convert it to PNG, or mend what the error names',
         )
     return BadFile(f'cannot read {path}, {reason}: {fix}.', kind)

@@ -129,9 +129,9 @@ def mask_labels(masks: Tensor, points: Tensor, boxes: Tensor | None = None) -> T
     labels = read_features(maps, points, padding_mode='border', align_corners=False)
     right = (labels >= 0) & (labels <= 1.001)  # weights add up to 1, roughly
     if not right.all():
+        low, high = (float(value) for value in labels.aminmax())
         raise InputError(
-            f'true masks hold values such as {float(labels[~right][0]):g}: give bool, '
-            'or 0 and 1.'
+            f'true masks hold values from {low:g} to {high:g}: give bool, or 0 and 1.'
         )
     return labels.squeeze(1).clamp(max=1)
 
