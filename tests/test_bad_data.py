@@ -119,6 +119,15 @@ def test_ids_are_those_after_reduce_zero_label(tmp_path):
         load(root, reduce_zero_label=True)
 
 
+def test_a_transform_that_fails_for_another_reason_says_which(tmp_path):
+    config = dataset_config(write_pair(tmp_path, 'a'))
+    config['pipeline'][1]['reduce_zero_label'] = True
+    with pytest.raises(
+        BadFile, match=r'^cannot read .*ann/a.png, its .* fails \(AssertionError: Init'
+    ):
+        DATASETS.build(config)[0]
+
+
 def test_transparency_and_depth_that_are_kept_are_no_error(tmp_path):
     for name in ('transparent', 'deep_colours'):
         root = write_pair(tmp_path, 'a', ERRORS[name][0])

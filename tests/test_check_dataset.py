@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -83,6 +85,16 @@ def test_other_data_sets_are_checked_too(scenes, tmp_path):
             r'but data_prefix has no seg_map_path',
         ),
         (dict(type='BaseSegDataset'), r'train_dataloader.dataset has no classes: set'),
+        (
+            dict(
+                pipeline=[
+                    dict(type='LoadImageFromFile'),
+                    dict(type='LoadAnnotations', reduce_zero_label=True),
+                ]
+            ),
+            r'train_dataloader.dataset.reduce_zero_label=False but LoadAnnotations of '
+            r'its pipeline has True: set it on the data set only',
+        ),
     ],
 )
 def test_a_config_that_does_not_say_what_to_read_is_refused(tmp_path, change, sentence):
@@ -94,6 +106,12 @@ def test_a_config_that_does_not_say_what_to_read_is_refused(tmp_path, change, se
         InputError, match=r'the config has no val_dataloader.dataset: l'
     ):
         check_config(cfg, ['val'], workers=1)
+
+
+@pytest.mark.parametrize('loader', [{}, dict(train_dataloader=None)])
+def test_a_config_without_data_does_not_pass(loader):
+    with pytest.raises(InputError, match='the config has no train_, val_ or test_data'):
+        check_config(Config(loader), [], workers=1)
 
 
 def test_lone_files_are_found(tmp_path):
@@ -117,6 +135,32 @@ def test_a_list_of_images_makes_no_label_lone(tmp_path):
         ('missing file', f'{root}/img/c.jpg'),
         ('missing file', f'{root}/ann/c.png'),
     ]
+
+
+def test_a_blank_line_of_a_list_is_named(tmp_path):
+    root = write_pair(tmp_path, 'a')
+    (root / 'train.txt').write_text('a\n\n')
+    with pytest.raises(InputError, match=r'list .*/train.txt \(ann_file\) has a blank'):
+        load(root, ann_file='train.txt')
+    (found,) = findings(root, ann_file='train.txt')
+    assert 'train.txt (ann_file) has a blank line: remove it.' in found.sentence
+
+
+@pytest.mark.parametrize('indices', [1, [0]])
+def test_only_the_images_of_indices_are_checked(tmp_path, indices):
+    write_pair(tmp_path, 'a')
+    root = write_pair(tmp_path, 'b', b'')
+    assert findings(root, indices=indices) == []
+    assert len(findings(root, indices=[1])) == 1
+
+
+def test_a_jpeg_label_is_found_and_trains(tmp_path):
+    label = jpeg(np.full_like(LABEL, 3))
+    root = write_pair(tmp_path, 'a', label=label)
+    load(root)
+    (found,) = findings(root)
+    assert (found.is_error, found.kind) == (False, 'lossy label')
+    assert f'{root}/ann/a.png is a JPEG, which mixes' in found.sentence
 
 
 def test_a_label_without_classes_is_found_and_trains(tmp_path):
@@ -175,3 +219,18 @@ def test_the_command_passes_good_data(tmp_path, config):
     assert result.returncode == 0, result.stderr
     assert 'val is the data of train.' in result.stdout.splitlines()
     assert result.stdout.splitlines()[-1] == 'train: images 1, errors 0, warnings 0'
+
+
+def test_what_is_found_is_printed_although_it_cannot_be_written(
+    tmp_path, config, monkeypatch, capsys
+):
+    write_pair(tmp_path, 'good', label=png(LABEL % 2))
+    out = config / 'found.json'
+    argv = ['check_dataset.py', str(config), '--workers', '1', '--json', str(out)]
+    monkeypatch.setattr(sys, 'argv', argv)
+    with pytest.raises(SystemExit, match='1'):
+        runpy.run_path(str(ROOT / 'tools/check_dataset.py'), run_name='__main__')
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == 'train: images 1, errors 0, warnings 0'
+    (sentence,) = printed.err.splitlines()
+    assert re.match(rf'error: cannot write .*{out} \(.+\): ', sentence)

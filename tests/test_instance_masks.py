@@ -86,7 +86,9 @@ def test_a_map_of_its_own_coordinates_answers_with_the_position_of_each_point():
 def test_a_map_may_be_larger_than_its_image():
     """13 pixels make 4 of stride 4: the map covers 16, and positions stay in pixels."""
     maps = coordinate_map((4, 4), False) * 16
-    fine = RegionFeatures([maps], [4], torch.tensor([[0.0, 0, 13, 13]]), torch.zeros(1))
+    fine = RegionFeatures(
+        [maps], [4], torch.tensor([[0.0, 0, 13, 13]]), torch.tensor([0])
+    )
     sampled = fine.sample(torch.full((1, 1, 2), 0.5))
     torch.testing.assert_close(sampled.flatten(), torch.tensor([6.5, 6.5]))
 
@@ -159,7 +161,7 @@ def test_the_budget_goes_to_the_pixels_where_the_regions_class_is_unsure(coarse_
         [torch.full((1, 2, 4, 4), 99.0)],
         [4],
         torch.tensor([[0.0, 0, 16, 16]] * 2),
-        torch.zeros(2),
+        torch.tensor([0, 0]),
     )
     rendered = render_masks(
         CopyFine(),
@@ -350,15 +352,34 @@ def test_boxes_without_area_and_what_does_not_fit_are_refused_in_a_sentence():
         (lambda: fine(boxes=BOXES[:, :3]), r'boxes of shape \(4, 3\): give \(N, 4\)'),
         (lambda: fine(images=IMAGES[:2]), r'images of shape \(2,\) for 4 regions'),
         (lambda: fine(images=IMAGES + 1), 'images run from 1 to 2 .* from 0 to 1'),
+        (lambda: fine(images=IMAGES.float()), 'images are torch.float32: give integer'),
+        (lambda: class_channel(coarse, CLASSES > 0), 'classes are torch.bool: give in'),
+        (lambda: fine(maps=[torch.zeros(n, 6, 8, 8) for n in (2, 1)], strides=[4, 8]),
+         r'feature maps of \[2, 1\] images: give maps of the same'),
+        (lambda: fine(strides=[0]), r'strides=\[0\]: give positive'),
+        (lambda: fine().sample(torch.cat((points, points))),
+         r'points of shape \(8, 9, 2\) for 4 boxes: give \(N, P, 2\)'),
         (lambda: fine(strides=[4, 8]), r'strides=\[4, 8\] for 1 feature maps'),
         (lambda: fine(maps=torch.zeros(1, 6, 16, 24)), 'give lists of one map'),
         (lambda: mask_training_points(coarse), 'masks have 3 channels: give the class'),
+        (lambda: mask_training_points(coarse, CLASSES, num_points=-3), 'num_points=-3'),
+        (lambda: mask_training_points(coarse, CLASSES, oversample_ratio=0.5),
+         'oversample_ratio=0.5: give a number of at least 1'),
+        (lambda: mask_training_points(coarse, CLASSES, importance_sample_ratio=1.5),
+         'importance_sample_ratio=1.5: give a number in'),
         (lambda: class_channel(coarse, CLASSES[:2]), r'classes of shape \(2,\) for 4'),
         (lambda: class_channel(coarse, CLASSES + 1), 'from 1 to 3 .* from 0 to 2'),
-        (lambda: mask_labels(torch.full((4, 9, 9), 255), points), 'such as 255: give'),
+        (lambda: mask_labels(torch.full((4, 9, 9), 255), points), '255 to 255: give'),
+        (lambda: mask_labels(torch.full((4, 9, 9), torch.nan), points), 'nan: give'),
+        (lambda: mask_labels(torch.zeros(4, 9, 9), points, nan), r'boxes\[1\] = '),
+        (lambda: mask_labels(torch.zeros(4, 9, 9), points, BOXES[:1]),
+         '1 boxes for 4 true masks: give one a mask'),
         (lambda: mask_labels(torch.zeros(2, 9, 9), points), r'\(2, 9, 9\) for 4 reg'),
         (lambda: render_masks(mlp, fine(), coarse[:2], CLASSES), 'each of the 4 boxes'),
         (lambda: render_masks(mlp, fine(), coarse, CLASSES, num_points=-1), 'num_poin'),
+        (lambda: render_masks(mlp, fine(), coarse, CLASSES, num_points=7.5), 'integer'),
+        (lambda: render_masks(mlp, fine(), coarse, CLASSES, size=224), 'size=224: '),
+        (lambda: render_masks(mlp, fine(), coarse, CLASSES, size=(0, 9)), 'positive'),
         (lambda: render_masks(mlp, fine(), coarse, CLASSES, coarse_from='x'), 'coars'),
         (lambda: render_masks(agnostic, fine(), coarse, CLASSES, coarse_from='current'),
          "answers with 1 channels to masks of 3: use coarse_from='initial'"),
@@ -373,7 +394,9 @@ def test_boxes_without_area_and_what_does_not_fit_are_refused_in_a_sentence():
 def test_a_hundred_regions_of_eighty_classes_keep_one_channel_each():
     """With all channels the last map alone would take 1.6 GB."""
     boxes = torch.tensor([[0.0, 0, 1, 1]]) * 90 + torch.rand(100, 4)
-    fine = RegionFeatures([torch.randn(1, 8, 25, 25)], [4], boxes, torch.zeros(100))
+    fine = RegionFeatures(
+        [torch.randn(1, 8, 25, 25)], [4], boxes, torch.zeros(100).long()
+    )
     mlp, coarse = make_mlp(80, fine=8), torch.randn(100, 80, 28, 28)
     classes = torch.arange(100) % 80
     peak = peak_bytes(lambda: render_masks(mlp, fine, coarse, classes), 'cpu')

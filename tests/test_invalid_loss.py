@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import train_here
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import nn
+from torch.optim import SGD
 
 from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.hooks import InvalidLossHook
 
 
 class Poison(Hook):
@@ -84,6 +89,22 @@ def test_a_skipped_iteration_changes_nothing(tiny_config, tmp_path, gradients_on
 def test_skipping_ends(tiny_config, tmp_path):
     with pytest.raises(InputError, match=r'not finite at iteration 4 \('):
         train(tiny_config, tmp_path, Poison(2, 3, 4), **{MAX_SKIPS: 2})
+
+
+def test_every_one_of_several_optimizers_is_guarded():
+    models = {name: nn.Linear(1, 1) for name in ('good', 'bad', 'last')}
+    wrappers = OptimWrapperDict(
+        **{name: OptimWrapper(SGD(one.parameters(), 1)) for name, one in models.items()}
+    )
+    hook = InvalidLossHook()
+    hook.before_train(SimpleNamespace(optim_wrapper=wrappers))
+    before = {name: one.weight.detach().clone() for name, one in models.items()}
+    for name, model in models.items():
+        model.weight.grad = torch.full((1, 1), torch.nan if name == 'bad' else 1.0)
+        wrappers[name].step()
+    for name, model in models.items():
+        assert model.weight.equal(before[name] - (name != 'bad'))
+    assert not hook.gradients_are_finite
 
 
 def test_the_others_of_accumulated_gradients_still_count(tiny_config, tmp_path):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from argparse import ArgumentParser
 
 import pytest
 from conftest import tiny_model
 from mmengine.config import Config
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, exit_with_sentence
 from mmseg_pointrend.launch import (
+    LAUNCHERS,
     add_arguments,
+    build_runner,
     draw_predictions,
     load_config,
     save_predictions,
@@ -78,6 +82,43 @@ def test_the_work_folder_follows_the_config_name(tmp_path):
     path.write_text('work_dir = None')
     assert load_config(str(path)).work_dir == 'work_dirs/name'
     assert load_config(str(path), work_dir='other').work_dir == 'other'
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'sentence'),
+    [
+        ('pytorch', r'needs RANK, .*: start with tools/dist_train.sh or tools/dist_te'),
+        ('slurm', r'needs SLURM_PROCID, .*: start with tools/slurm_train.sh'),
+        ('mpi', r'needs OMPI_COMM_WORLD_LOCAL_RANK .*: start with mpirun'),
+    ],
+)
+def test_a_launcher_that_did_not_start_this_process_is_named(
+    tmp_path, monkeypatch, launcher, sentence
+):
+    for name in LAUNCHERS[launcher][0]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('MASTER_ADDR', 'localhost')
+    cfg = Config(dict(model=dict(), launcher=launcher, work_dir=str(tmp_path)))
+    with pytest.raises(InputError, match=rf'--launcher {launcher} {sentence}'):
+        build_runner(cfg)
+
+
+@pytest.mark.parametrize('work_dir', ['file', 'file/below'])
+def test_a_work_folder_that_cannot_be_made_is_named(tmp_path, work_dir):
+    (tmp_path / 'file').touch()
+    cfg = Config(dict(launcher='none', work_dir=str(tmp_path / work_dir)))
+    with pytest.raises(
+        InputError, match=rf'--work-dir {tmp_path}/{work_dir} \(.*: giv'
+    ):
+        build_runner(cfg)
+
+
+@pytest.mark.parametrize('number', [errno.EACCES, errno.EROFS])
+def test_a_place_that_must_not_be_written_is_a_sentence(capsys, number):
+    with pytest.raises(SystemExit, match='1'), exit_with_sentence():
+        raise OSError(number, os.strerror(number), 'folder/log')
+    printed = capsys.readouterr().err
+    assert f"{os.strerror(number)}: 'folder/log': change its permissions" in printed
 
 
 def test_a_word_without_a_value_is_named(capsys):
