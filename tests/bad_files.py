@@ -81,6 +81,12 @@ ERRORS: dict[str, tuple[bytes | None, bytes | None, str, str]] = {
         'truncated or damaged file',
         ', it is truncated or dama',
     ),
+    'endless_label': (
+        None,
+        png(LABEL)[:-6],
+        'truncated or damaged file',
+        r', it is truncated or damaged \(its end is missing\): get',
+    ),
     'flipped_bit': (
         None,
         flipped(png(LABEL)),

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngImageFile
 from mmseg_pointrend.errors import InputError, one_line
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+PNG_END = b'IEND\xaeB`\x82'
 
 
 class BadFile(InputError):
@@ -35,7 +36,7 @@ def read_whole(path: str | Path, backend_args: dict | None = None) -> bytes:
 
     OpenCV refuses a truncated JPEG. Pillow, which reads labels, does not compare the
     checksums of a PNG's pixels and may decode others than were written, so they are
-    compared here.
+    compared here. Nor does it ask for a PNG's end, without which OpenCV reads none.
 
     Args:
         path: file name, or what MMEngine's file backends understand.
@@ -71,6 +72,8 @@ def read_whole(path: str | Path, backend_args: dict | None = None) -> bytes:
     if content.startswith(PNG_SIGNATURE):
         try:
             PngImageFile(io.BytesIO(content)).verify()
+            if PNG_END not in content:
+                raise EOFError('its end is missing')
         except Exception as error:
             raise BadFile(
                 f'cannot read {path}, it is truncated or damaged ({error}): get '
