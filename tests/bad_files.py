@@ -83,7 +83,7 @@ ERRORS: dict[str, tuple[bytes | None, bytes | None, str, str]] = {
     ),
     'endless_label': (
         None,
-        png(LABEL)[:-6],
+        png(LABEL)[:-2],
         'truncated or damaged file',
         r', it is truncated or damaged \(its end is missing\): get',
     ),

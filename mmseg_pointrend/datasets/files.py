@@ -36,7 +36,7 @@ def read_whole(path: str | Path, backend_args: dict | None = None) -> bytes:
 
     OpenCV refuses a truncated JPEG. Pillow, which reads labels, does not compare the
     checksums of a PNG's pixels and may decode others than were written, so they are
-    compared here. Nor does it ask for a PNG's end, without which OpenCV reads none.
+    compared here; as is its last one, without which OpenCV reads no PNG.
 
     Args:
         path: file name, or what MMEngine's file backends understand.
