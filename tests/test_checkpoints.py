@@ -17,10 +17,8 @@ from mmengine.runner import checkpoint as checkpoint_module
 from mmseg_pointrend.compat import MissingOps, safe_loader
 from mmseg_pointrend.errors import InputError
 
-reconstruct, scalar = (
-    (np._core if hasattr(np, '_core') else np.core).multiarray.__dict__[name]
-    for name in ('_reconstruct', 'scalar')
-)
+reconstruct = np.ones(1).__reduce__()[0]
+scalar = np.float64(1).__reduce__()[0]
 
 
 def load(path):
