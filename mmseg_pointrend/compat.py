@@ -193,7 +193,8 @@ def safe_loader(
         The same, which raises :class:`InputError` for a file that cannot be
         downloaded, is no checkpoint, or holds objects that are neither tensors nor
         what MMEngine stores. ``meta['config']``, which MMEngine would run as Python
-        when it resumes (it writes ``meta['cfg']`` itself), is left out.
+        when it resumes (it writes ``meta['cfg']`` itself), is left out. A plain state
+        dict comes as one under ``state_dict``.
     """
 
     @wraps(loader)
@@ -202,6 +203,10 @@ def safe_loader(
             checkpoint = loader(filename, map_location=map_location)
         if not isinstance(checkpoint, dict) or not checkpoint:
             raise not_a_checkpoint(filename)
+        if all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
+            checkpoint = dict(state_dict=checkpoint)
+        if 'state_dict' in checkpoint:  # init_model wants meta
+            checkpoint.setdefault('meta', {})
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
         return checkpoint
