@@ -24,8 +24,8 @@ from mmseg_pointrend.errors import InputError, name_some
 
 T = TypeVar('T')
 
-# Their loss wants several maps of logits, or, the last one's, depth.
-UNLIKE = DDRHead, PIDHead, IterativeDecodeHead, VPDDepthHead
+# Their losses are of several maps, or of depth; nothing else tells them apart.
+NOT_ONE_MAP = DDRHead, PIDHead, IterativeDecodeHead, VPDDepthHead
 
 
 def class_of(cfg: dict[str, Any]) -> Any:
@@ -70,12 +70,12 @@ def check_hosts(decode_head: Any, num_stages: int | None) -> None:
         head = class_of(cfg)
         if head is None:
             continue
-        method = own_method(head)
-        if method:
+        obstacle = obstacle_of(head)
+        if obstacle:
             raise InputError(
-                f'{key}.type={head.__name__!r} has its own {method}() and cannot host '
-                'a point head: use a decode head that returns one map of logits, such '
-                "as 'DepthwiseSeparableASPPHead'."
+                f'{key}.type={head.__name__!r} {obstacle} and cannot host a point '
+                'head: use a decode head that returns one map of logits, such as '
+                "'DepthwiseSeparableASPPHead'."
             )
         refines = issubclass(head, BaseCascadeDecodeHead)
         if refines and i == 0:
@@ -90,15 +90,17 @@ def check_hosts(decode_head: Any, num_stages: int | None) -> None:
             )
 
 
-def own_method(head: Any) -> str | None:
-    """What a decode head does not compute from one map of logits, if anything."""
-    bases = BaseDecodeHead, BaseCascadeDecodeHead
+def obstacle_of(head: Any) -> str | None:
+    """What keeps a class of decode heads from hosting a point head, if anything."""
     for method in ('loss', 'predict'):
-        common = [getattr(base, method) for base in bases]
+        common = [
+            getattr(base, method) for base in (BaseDecodeHead, BaseCascadeDecodeHead)
+        ]
         if getattr(head, method, None) not in common:
-            return method
-    unlike = [base.loss_by_feat for base in UNLIKE]
-    return 'loss_by_feat' if head.loss_by_feat in unlike else None
+            return f'has its own {method}()'
+    if head.loss_by_feat in [other.loss_by_feat for other in NOT_ONE_MAP]:
+        return 'trains on something else than one map of logits'
+    return None
 
 
 def check_classes(key: str, head: BaseDecodeHead, num_classes: int) -> None:
