@@ -53,9 +53,9 @@ class PointRendEncoderDecoder(EncoderDecoder):
     Args:
         decode_head: config of a decode head, as in ``EncoderDecoder``, or a list of
             configs that run as a cascade (OCRNet), each once.
-        point_head: config of :class:`PointRendHead`; ``num_classes``,
-            ``out_channels``, ``threshold``, ``align_corners`` and ``ignore_index`` are
-            those of the (last) decode head.
+        point_head: config of :class:`PointRendHead`, the default ``type``;
+            ``num_classes``, ``out_channels``, ``threshold``, ``align_corners`` and
+            ``ignore_index`` are those of the (last) decode head.
         num_stages: number of decode heads, as in ``CascadeEncoderDecoder``, whose
             configs become ours with it; it need not be given.
         test_cfg: MMSegmentation's keys, and, for whole images, ``return_logits``
