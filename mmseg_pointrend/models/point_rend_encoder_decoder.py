@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +22,13 @@ from mmseg_pointrend.grids import Size, map_size
 from mmseg_pointrend.labels import decide
 from mmseg_pointrend.models.checks import (
     check_channels,
-    check_host,
+    check_classes,
+    check_hosts,
     check_images,
     check_keys,
+    check_maps,
+    class_of,
+    numbered,
 )
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.view import View, padding_of
@@ -48,9 +53,9 @@ class PointRendEncoderDecoder(EncoderDecoder):
     Args:
         decode_head: config of a decode head, as in ``EncoderDecoder``, or a list of
             configs that run as a cascade (OCRNet), each once.
-        point_head: config of :class:`PointRendHead`; ``num_classes``,
-            ``out_channels``, ``threshold``, ``align_corners`` and ``ignore_index`` are
-            those of the (last) decode head.
+        point_head: config of :class:`PointRendHead`, the default ``type``;
+            ``num_classes``, ``out_channels``, ``threshold``, ``align_corners`` and
+            ``ignore_index`` are those of the (last) decode head.
         num_stages: number of decode heads, as in ``CascadeEncoderDecoder``, whose
             configs become ours with it; it need not be given.
         test_cfg: MMSegmentation's keys, and, for whole images, ``return_logits``
@@ -76,14 +81,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         **kwargs: Any,
     ) -> None:
         check_keys('model', kwargs, EncoderDecoder)
-        heads = decode_head if isinstance(decode_head, list) else [decode_head]
-        if num_stages not in (None, len(heads)):
-            raise InputError(
-                f'model.{num_stages=} but decode_head has {len(heads)} heads: remove '
-                'num_stages.'
-            )
-        for i, head in enumerate(heads):
-            check_host('decode_head' if len(heads) == 1 else f'decode_head[{i}]', head)
+        check_hosts(decode_head, num_stages)
         super().__init__(
             decode_head=decode_head,
             test_cfg=ConfigDict({'mode': 'whole', **(test_cfg or {})}),
@@ -136,13 +134,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
             MODELS.build(cfg)
             for cfg in (auxiliary_head if several else [auxiliary_head])
         )
-        for head in heads:
-            if head.num_classes != self.num_classes:
-                raise InputError(
-                    f'auxiliary_head.num_classes={head.num_classes} but '
-                    f'decode_head.num_classes={self.num_classes}: set both to the '
-                    'number of classes of the data set.'
-                )
+        for key, head in numbered('auxiliary_head', heads):
+            check_classes(key, head, self.num_classes)
         self.auxiliary_head = heads if several else heads[0]
 
     def _build_point_head(self, cfg: dict | None) -> PointRendHead:
@@ -151,7 +144,11 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 f"point_head={cfg}: give a dict with type='PointRendHead', or use "
                 "model.type='EncoderDecoder' without it."
             )
-        host, cfg = self.decode_heads[-1], dict(cfg)
+        cfg = {'type': 'PointRendHead', **cfg}
+        kind = class_of(cfg)
+        if not (inspect.isclass(kind) and issubclass(kind, PointRendHead)):
+            raise InputError(f"point_head.type={cfg['type']!r}: give 'PointRendHead'.")
+        host = self.decode_heads[-1]
         for key in INHERITED:
             value = getattr(host, key)
             if cfg.setdefault(key, value) != value:
@@ -161,10 +158,6 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 )
         check_keys('point_head', cfg)
         head = MODELS.build(cfg)
-        if not isinstance(head, PointRendHead):
-            raise InputError(
-                f"point_head.type='{type(head).__name__}': give 'PointRendHead'."
-            )
         head.follows_decode_head = True
         return head
 
@@ -177,10 +170,16 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             The fine feature maps that ``point_head.fine_from`` names, and those that
             the decode head is given: the neck's, or the backbone's without a neck.
+
+        Raises:
+            InputError: these are no lists of maps.
         """
         maps = self.backbone(inputs)
         feats = self.neck(maps) if self.with_neck else maps
-        return (maps if self.point_head.fine_from == 'backbone' else feats), feats
+        fine = maps if self.point_head.fine_from == 'backbone' else feats
+        check_maps(fine)
+        check_maps(feats)
+        return fine, feats
 
     def coarse_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """Run every decode head once.
@@ -195,8 +194,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
             InputError: a head returns something else than one map of logits.
         """
         outputs: list[Tensor] = []
-        for head in self.decode_heads:
-            check_channels('decode_head', head, feats)
+        for key, head in numbered('decode_head', self.decode_heads):
+            check_channels(key, head, feats)
             logits = head(feats, *outputs[-1:])
             if not isinstance(logits, Tensor):
                 raise InputError(
@@ -264,6 +263,15 @@ class PointRendEncoderDecoder(EncoderDecoder):
         if self.with_auxiliary_head:
             losses |= self._auxiliary_head_forward_train(feats, data_samples)
         return losses
+
+    def _auxiliary_head_forward_train(
+        self, inputs: Sequence[Tensor], data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        several = isinstance(self.auxiliary_head, nn.ModuleList)
+        heads = self.auxiliary_head if several else [self.auxiliary_head]
+        for key, head in numbered('auxiliary_head', heads):
+            check_channels(key, head, inputs)
+        return super()._auxiliary_head_forward_train(inputs, data_samples)
 
     def coarse_prediction(self, inputs: Tensor) -> tuple[Sequence[Tensor], Tensor]:
         """What gets rendered: fine features, and logits of the (last) decode head.
