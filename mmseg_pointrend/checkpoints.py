@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
@@ -36,21 +36,28 @@ class CompleteFiles(LocalBackend):
             InputError: the file cannot be written, most often because the disk is
                 full; an older file of this name is still there.
         """
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = Path(filepath).resolve()
+        if path.exists() and not path.is_file():  # a pipe or a device
+            super().put(obj, path)
+            return
         temporary = path.with_name(f'{path.name}.{os.getpid()}{TEMPORARY}')
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open('wb') as file:
                 file.write(obj)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            free = shutil.disk_usage(path.parent).free
+            room = ''
+            if path.parent.is_dir():
+                temporary.unlink(missing_ok=True)
+                wanted, free = len(obj), shutil.disk_usage(path.parent).free
+                room = (
+                    f' it takes {wanted / 1e6:.1f} MB and {free / 1e6:.1f} MB are free;'
+                )
             raise InputError(
-                f'cannot write {path} ({error.strerror}): it takes {len(obj) / 1e6:.1f}'
-                f' MB and {free / 1e6:.1f} MB are free there; mend that and run this '
+                f'cannot write {path} ({error.strerror}):{room} mend that and run this '
                 'again, a training with --resume: what was written before is intact.'
             ) from error
 
@@ -61,29 +68,46 @@ class CompleteFiles(LocalBackend):
 
 def remove_incomplete_checkpoints(folder: str | Path) -> None:
     """Remove what a process left that was killed while it wrote a checkpoint."""
-    for path in Path(folder).glob(f'*.pth.*{TEMPORARY}'):
-        path.unlink()
+    for name in ('*.pth', POINTER):
+        for path in Path(folder).glob(f'{name}.*{TEMPORARY}'):
+            path.unlink()
 
 
 def read_if_good(path: Path) -> dict[str, Any] | None:
-    """Read a checkpoint onto the CPU; None if the file is missing or damaged.
+    """Read the checkpoint of a training onto the CPU.
 
     Checksums are compared, too: PyTorch reads a file whose bytes have changed.
+
+    Returns:
+        Its content; None if the file is missing, damaged, or holds weights alone.
     """
     try:
         with ZipFile(path) as archive:
             if archive.testzip() is not None:
                 return None
-        return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    except (OSError, BadZipFile, InputError):
+        content = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    except Exception:  # zipfile's depend on which byte is wrong
         return None
+    return content if {'meta', 'message_hub'} <= content.keys() else None
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The numbered checkpoints of a folder."""
+    numbered = {
+        path: int(match[1])
+        for path in folder.glob('*.pth')
+        if (match := NUMBERED.fullmatch(path.name))
+    }
+    return sorted(numbered, key=lambda path: -numbered[path])
 
 
 def last_good_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
     """Find the checkpoint from which a stopped training goes on.
 
     That is the one which ``last_checkpoint`` names. If it cannot be read, the one of
-    the latest iteration that can takes its place, and standard error says so.
+    the latest iteration that can takes its place, and standard error says so. Of a
+    work dir that was copied or moved those inside it count, and not what
+    ``last_checkpoint`` still names.
 
     Args:
         work_dir: of the training.
@@ -93,16 +117,16 @@ def last_good_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | 
     """
     work_dir = Path(work_dir)
     pointer = work_dir / POINTER
-    named = pointer.read_text(errors='replace') if pointer.is_file() else ''
-    named = named.replace('\0', '').strip()
-    numbered = {
-        path: int(match[1])
-        for path in work_dir.glob('*.pth')
-        if (match := NUMBERED.fullmatch(path.name))
-    }
-    newest_first = sorted(numbered, key=lambda path: -numbered[path])
-    bad = [] if named else [f'{pointer} names no checkpoint']
-    for path in [Path(named), *newest_first] if named else newest_first:
+    text = pointer.read_text(errors='replace') if pointer.is_file() else ''
+    named = Path(text.replace('\0', '').strip())
+    bad = [] if named.name else [f'{pointer} names no checkpoint']
+    candidates = newest_first(work_dir)
+    if named.name:
+        # MMEngine's checkpoint hook can be told to write elsewhere (out_dir).
+        elsewhere = named.is_absolute() and not candidates
+        folder = named.parent if elsewhere else work_dir
+        candidates = [folder / named.name, *newest_first(folder)]
+    for path in dict.fromkeys(candidates):
         content = read_if_good(path)
         if content is not None:
             if bad:
@@ -110,5 +134,6 @@ def last_good_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | 
                     f'warning: {"; ".join(bad)}; going on from {path}.', file=sys.stderr
                 )
             return path, content
-        bad.append(f'{path} is {"damaged" if path.exists() else "missing"}')
+        fault = 'damaged or has weights alone' if os.path.exists(path) else 'missing'
+        bad.append(f'{path} is {fault}')
     return None

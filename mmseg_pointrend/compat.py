@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import re
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -64,11 +63,30 @@ def history_buffer_method(owner: type, name: str) -> Callable[..., Any]:
         pickle.UnpicklingError: anything else is asked for.
     """
     if owner is not HistoryBuffer or name not in HISTORY_METHODS:
-        raise pickle.UnpicklingError(
-            f'the file asks for getattr({owner!r}, {name!r}), '
-            'which no MMEngine checkpoint does'
-        )
+        raise not_of_mmengine('getattr', repr((owner, name)))
     return getattr(HistoryBuffer, name)
+
+
+class CheckpointDtype:
+    """What a checkpoint's ``numpy.dtype`` becomes: a type of numbers, and no other.
+
+    The real class takes flags and fields from the file, and with them numpy takes
+    bytes of the file for the addresses of objects.
+
+    Attributes:
+        dtype: the type of numbers.
+    """
+
+    def __init__(self, code: str, *_: Any) -> None:
+        if not re.fullmatch('[biuf][1248]', str(code)):
+            raise not_of_mmengine('numpy.dtype', repr(code))
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        _, order, *rest = state
+        if rest != [None, None, None, -1, -1, 0]:
+            raise not_of_mmengine('numpy.dtype', repr(rest))
+        self.dtype = self.dtype.newbyteorder(order)
 
 
 class CheckpointArray(np.ndarray):
@@ -78,34 +96,54 @@ class CheckpointArray(np.ndarray):
     Numpy's own unpickling never calls it.
     """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[misc]
-        raise pickle.UnpicklingError(
-            'the file calls numpy.ndarray, which no MMEngine checkpoint does'
-        )
+    def __new__(cls, *args: Any, **kwargs: Any) -> CheckpointArray:
+        raise not_of_mmengine('numpy.ndarray', 'its constructor')
+
+    def __setstate__(self, state: tuple) -> None:
+        version, shape, dtype, is_fortran, values = state
+        if type(dtype) is not CheckpointDtype:
+            raise not_of_mmengine('numpy.ndarray', repr(dtype))
+        super().__setstate__((version, shape, dtype.dtype, is_fortran, values))
 
     def __reduce__(self) -> Any:
         return self.view(np.ndarray).__reduce__()
 
 
+def empty_array(owner: type, shape: tuple, code: bytes) -> CheckpointArray:
+    """What a checkpoint's ``_reconstruct`` becomes; the array's state follows."""
+    return np.ndarray.__new__(CheckpointArray, 0, np.int8)
+
+
+def number(dtype: CheckpointDtype, value: bytes) -> Any:
+    """What a checkpoint's ``scalar`` becomes."""
+    if type(dtype) is not CheckpointDtype:
+        raise not_of_mmengine('numpy.dtype', repr(dtype))
+    return np.frombuffer(value, dtype.dtype)[0]
+
+
+def not_of_mmengine(name: str, what: str) -> pickle.UnpicklingError:
+    """The error for a use of a name that MMEngine's checkpoints do not make."""
+    return pickle.UnpicklingError(
+        f'the file asks {name} for {what}, which no MMEngine checkpoint does'
+    )
+
+
 def allow_mmengine_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read MMEngine's own checkpoints.
 
-    They hold log histories (numpy arrays in ``HistoryBuffer``) beside the weights.
-    The real ``getattr`` is never allowed: it would give a crafted file any function.
+    They hold log histories (numpy arrays in ``HistoryBuffer``) beside the weights. What
+    is allowed stands in for ``getattr`` and numpy: the real ones would give a crafted
+    file any function, or memory that it chose.
     """
-    numpy_core = np._core if hasattr(np, '_core') else np.core
+    modules = ('numpy.core.multiarray', 'numpy._core.multiarray')
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
             (history_buffer_method, 'builtins.getattr'),
-            (numpy_core.multiarray._reconstruct, 'numpy.core.multiarray._reconstruct'),
-            (numpy_core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
-            numpy_core.multiarray._reconstruct,
-            numpy_core.multiarray.scalar,
             (CheckpointArray, 'numpy.ndarray'),
-            np.dtype,
-            *(type(np.dtype(code)) for code in ('f2', 'f4', 'f8', '?')),
-            *(type(np.dtype(sign + size)) for sign in 'iu' for size in '1248'),
+            (CheckpointDtype, 'numpy.dtype'),
+            *((empty_array, f'{module}._reconstruct') for module in modules),
+            *((number, f'{module}.scalar') for module in modules),
         ]
     )
 
@@ -124,23 +162,14 @@ def one_sentence(filename: str) -> Iterator[None]:
             'or start from random weights with model.pretrained=None.'
         ) from error
     except pickle.UnpicklingError as error:
-        wanted = re.search(r'getattr|numpy\.ndarray|(?<=GLOBAL )\S+', str(error))
+        wanted = re.search(r'(?<=file asks )\S+|(?<=GLOBAL )\S+', str(error))
         if wanted is None:
             raise not_a_checkpoint(filename) from error
         raise InputError(
             f'{filename} is not safe to load, it asks for {wanted.group()}: '
             'give a checkpoint of MMEngine or a plain state dict.'
         ) from error
-    except (
-        AttributeError,
-        EOFError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        struct.error,
-    ) as error:
+    except Exception as error:  # a damaged or crafted file can cause any
         raise not_a_checkpoint(filename) from error
 
 
@@ -164,7 +193,8 @@ def safe_loader(
         The same, which raises :class:`InputError` for a file that cannot be
         downloaded, is no checkpoint, or holds objects that are neither tensors nor
         what MMEngine stores. ``meta['config']``, which MMEngine would run as Python
-        when it resumes (it writes ``meta['cfg']`` itself), is left out.
+        when it resumes (it writes ``meta['cfg']`` itself), is left out. A plain state
+        dict comes as one under ``state_dict``.
     """
 
     @wraps(loader)
@@ -173,6 +203,10 @@ def safe_loader(
             checkpoint = loader(filename, map_location=map_location)
         if not isinstance(checkpoint, dict) or not checkpoint:
             raise not_a_checkpoint(filename)
+        if all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
+            checkpoint = dict(state_dict=checkpoint)
+        if 'state_dict' in checkpoint:  # init_model wants meta
+            checkpoint.setdefault('meta', {})
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
         return checkpoint

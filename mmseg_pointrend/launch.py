@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -99,9 +101,13 @@ def load_config(
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        raise InputError(
-            f'{path} is not a valid config ({one_line(error)}): mend it.'
-        ) from error
+        reason = one_line(error)
+        hint = (
+            "pip install 'setuptools<82' for mmseg::, or take a relative path"
+            if 'pkg_resources' in reason
+            else 'mend it'
+        )
+        raise InputError(f'{path} is not a valid config ({reason}): {hint}.') from error
     if options:
         cfg.merge_from_dict(options)
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
@@ -120,6 +126,26 @@ def keep_testing_only(cfg: Config) -> None:
         cfg[key] = None
 
 
+def guard_training(cfg: Config) -> None:
+    """Give a config of ours the hooks with which trainings survive and end clearly.
+
+    It keeps those that it has; a plain ``CheckpointHook`` becomes a resumable one. A
+    config without ``custom_imports`` of this package stays as it is, so that other
+    programs can read what MMEngine writes of it into the work dir.
+    """
+    if 'mmseg_pointrend' not in cfg.get('custom_imports', {}).get('imports', ()):
+        return
+    hooks = {
+        'checkpoint': dict(type='CheckpointHook'),
+        'invalid_loss': dict(type='InvalidLossHook'),
+        'num_classes': dict(type='NumClassesHook'),
+        **cfg.get('default_hooks', {}),
+    }
+    if hooks['checkpoint'] and hooks['checkpoint']['type'] == 'CheckpointHook':
+        hooks['checkpoint']['type'] = 'ResumableCheckpointHook'
+    cfg.default_hooks = hooks
+
+
 def resume_latest(cfg: Config) -> None:
     """Continue from the latest good checkpoint in the work dir, if any (``--resume``).
 
@@ -131,6 +157,13 @@ def resume_latest(cfg: Config) -> None:
     found = last_good_checkpoint(cfg.work_dir)
     if found is not None:
         path, checkpoint = found
+        done, wanted = checkpoint['meta'].get('iter'), cfg.train_cfg.get('max_iters')
+        if wanted is not None and done >= wanted:
+            print(
+                f'{path} has all {wanted} iterations: raise train_cfg.max_iters to '
+                'train on.',
+                file=sys.stderr,
+            )
         cfg.resume, cfg.load_from = True, str(path)
         cfg.setdefault('randomness', {})
         if cfg.randomness.get('seed') is None:
@@ -244,8 +277,22 @@ def build_runner(cfg: Config) -> Runner:
 
     Raises:
         InputError: processes on CPUs are to have SyncBN, no launcher has started
-            this process, or the work dir cannot be made.
+            this process, the work dir cannot be made, or a ``type`` is unknown.
     """
+    try:
+        return build_for_device(cfg)
+    except KeyError as error:
+        unknown = re.search(r'([\w.]+) is not in the \S+ registry', str(error))
+        if unknown is None:
+            raise
+        raise InputError(
+            f"type='{unknown[1]}' is not registered: correct the name, or name the "
+            'module that has it in custom_imports.'
+        ) from error
+
+
+def build_for_device(cfg: Config) -> Runner:
+    """What :func:`build_runner` returns."""
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     on_cpus = cfg.launcher != 'none' and get_device() == 'cpu'
     if on_cpus:

@@ -47,6 +47,7 @@ def narrow(value: Any, divisor: int, key: str = '') -> Any:
 def small_config(path: Path) -> ConfigDict:
     """The model of a config file, made small and without pretrained weights."""
     cfg = Config.fromfile(path).model
+    cfg.point_head = {'in_index': [0], 'in_channels': [256], **cfg.point_head}
     divisor = NARROWER.get(cfg.backbone.type, 1)
     cfg = ConfigDict(narrow(cfg, divisor))
     cfg.pretrained = None
@@ -58,7 +59,13 @@ def small_config(path: Path) -> ConfigDict:
     if cfg.get('neck'):
         cfg.neck.out_channels //= divisor
     cfg.data_preprocessor.size = SIZE
-    cfg.point_head.subdivision_num_points = 128
+    heads, points = cfg.decode_head, cfg.point_head
+    last = heads[-1] if isinstance(heads, list) else heads
+    points.subdivision_num_points = 128
+    points.in_channels = [
+        last.channels if index == 'decode_head' else channels
+        for index, channels in zip(points.in_index, points.in_channels, strict=True)
+    ]
     return cfg
 
 

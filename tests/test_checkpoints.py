@@ -17,6 +17,9 @@ from mmengine.runner import checkpoint as checkpoint_module
 from mmseg_pointrend.compat import MissingOps, safe_loader
 from mmseg_pointrend.errors import InputError
 
+reconstruct = np.ones(1).__reduce__()[0]
+scalar = np.float64(1).__reduce__()[0]
+
 
 def load(path):
     return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
@@ -51,10 +54,14 @@ def test_a_checkpoint_of_mmengine_loads(tmp_path):
 
 
 class Call:
-    """Unpickles to ``function(*arguments)``."""
+    """Unpickles to ``function(*arguments)``, with a state if it is called itself."""
 
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
+    def __init__(self, function, *arguments, state=()):
+        self.call = function, arguments, *state
+
+    def __call__(self, *state):
+        function, arguments = self.call
+        return Call(function, *arguments, state=[state])
 
     def __reduce__(self):
         return self.call
@@ -95,6 +102,53 @@ def test_an_array_over_memory_that_the_file_chose_is_refused(tmp_path):
     torch.save(dict(extra=Call(HistoryBuffer, array, array)), path)
     with pytest.raises(InputError, match=r'it asks for numpy.ndarray'):
         load(path)
+
+
+# numpy takes the bytes of such arrays and numbers for addresses of objects.
+DTYPES = {
+    'objects': Call(np.dtype, 'O'),
+    'a structure': Call(np.dtype, 'f8,O'),
+    'text': Call(np.dtype, 'U8'),
+    'flags': Call(np.dtype, 'f8', False, True)(3, '<', None, None, None, -1, -1, 63),
+    'one of objects': Call(np.dtype, 'f8')(
+        *(3, '<', (Call(np.dtype, 'O'), (1,)), None, None, -1, -1, 0)
+    ),
+    'one of another type': Call(np.dtype, 'f8')(
+        *(3, '<', (np.dtype('f4'), (2,)), None, None, -1, -1, 0)
+    ),
+    'many flags': Call(np.dtype, 'f8')(3, '<', None, None, None, -1, -1, 1 << 40),
+    'no type': 7,
+}
+
+
+@pytest.mark.parametrize('name', DTYPES)
+def test_an_array_or_number_of_anything_but_numbers_is_refused(tmp_path, name):
+    path, dtype = tmp_path / 'evil.pth', DTYPES[name]
+    empty = Call(reconstruct, np.ndarray, (0,), b'b')
+    array = empty(1, (1,), dtype, False, b'A' * 8)
+    for payload in (array, Call(scalar, dtype, b'A' * 8)):
+        torch.save(dict(extra=payload), path)
+        with pytest.raises(InputError, match=r'not safe to load, it asks for numpy\.'):
+            load(path)
+
+
+def test_memory_of_an_array_is_not_the_files_to_ask_for(tmp_path):
+    path = tmp_path / 'evil.pth'
+    torch.save(dict(extra=Call(reconstruct, np.ndarray, (1 << 40,), b'O')), path)
+    assert load(path)['extra'].nbytes == 0
+
+
+@pytest.mark.parametrize('code', ['f2', 'f4', '>f8', 'i1', '<i8', 'u2', '?'])
+def test_arrays_and_numbers_come_back_as_they_were_saved(tmp_path, code):
+    path = tmp_path / 'logs.pth'
+    array = np.arange(6).reshape(2, 3).astype(code)
+    torch.save(dict(array=array, transposed=array.T, number=array[1, 0]), path)
+    loaded = load(path)
+    assert loaded['array'].dtype == array.dtype.newbyteorder('=')  # as numpy does
+    assert np.array_equal(loaded['array'], array)
+    assert np.array_equal(loaded['transposed'], array.T)
+    assert loaded['number'] == array[1, 0]
+    assert loaded['number'].dtype == array[1, 0].dtype
 
 
 def test_a_checkpoint_saved_again_is_an_ordinary_one(tmp_path):

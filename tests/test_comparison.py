@@ -235,9 +235,10 @@ def test_the_command_scores_budgets_and_draws_them(trained, tiny_config, tmp_pat
     ]
     result = run_tool(
         *(sys.executable, 'tools/score.py', tiny_config, checkpoint, *arguments),
-        *('--points', '0', '64', '--coarse-from', 'initial'),
+        *('--points', '0', '64', '--coarse-from', 'initial', '--classes'),
     )
     assert result.returncode == 0, result.stderr
+    assert 'traffic sign' in result.stdout
     figures = json.loads(files[0].read_text())
     names = ['upsampled', 'predicted', '0 points', '64 points', 'coarse_from=initial']
     assert list(figures) == names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Callable
 from copy import deepcopy
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import batch, run_tool, tiny_model_config
-from host_tester import CHECKS, HOSTS, host, plain_config, small_config
+from conftest import ROOT, batch, run_tool, tiny_model_config
+from host_tester import CHECKS, HOSTS, host, plain_config, small_config, trained
 from mmengine.config import Config
 from mmseg.models.decode_heads import FCNHead
 from mmseg.registry import MODELS
@@ -71,6 +72,66 @@ def test_heads_with_a_loss_or_prediction_of_their_own_are_refused(kind, method, 
     assert '\n' not in sentence
 
 
+@pytest.mark.parametrize(
+    'kind', ['DDRHead', 'PIDHead', 'IterativeDecodeHead', 'VPDDepthHead']
+)
+def test_heads_that_train_on_several_maps_or_on_depth_are_refused(kind):
+    cfg = tiny_model_config()
+    cfg.decode_head.type = kind
+    sentence = f"decode_head.type='{kind}' trains on something else than one map"
+    with pytest.raises(InputError, match=sentence):
+        MODELS.build(cfg)
+
+
+@MODELS.register_module()
+class OwnLossHead(FCNHead):
+    def loss_by_feat(self, seg_logits, batch_data_samples):
+        return dict(loss_own=seg_logits.square().mean())
+
+
+@pytest.mark.parametrize(
+    ('kind', 'loss'), [('OwnLossHead', 'loss_own'), ('STDCHead', 'loss_ce')]
+)
+def test_a_head_with_a_loss_of_its_own_on_one_map_is_a_host(kind, loss):
+    cfg = tiny_model_config(num_classes=2)
+    head = dict(cfg.auxiliary_head, in_channels=64, in_index=3)
+    cfg.decode_head = dict(head, type=kind)
+    losses = MODELS.build(cfg).loss(*batch(num_classes=2))
+    assert {f'decode.{loss}', 'point.loss_ce'} <= set(losses)
+
+
+def test_a_head_has_its_place_in_a_cascade():
+    cfg = tiny_model_config()
+    first = dict(cfg.auxiliary_head, in_channels=64, in_index=3)
+    second = dict(first, type='OCRHead', ocr_channels=8)
+    for heads, sentence in (
+        (second, r"decode_head\.type='OCRHead' refines .*: give a list with that head"),
+        ([second], r"decode_head\.type='OCRHead' refines .*: give a list"),
+        ([second, first], r"decode_head\[0\]\.type='OCRHead' refines .*: give a list"),
+        ([first, first], r"decode_head\[1\]\.type='FCNHead' does not refine .*: move"),
+    ):
+        cfg.decode_head = heads
+        with pytest.raises(InputError, match=sentence):
+            MODELS.build(cfg)
+
+
+@pytest.mark.parametrize(
+    ('heads', 'key'),
+    [
+        (None, 'decode_head'),
+        ('FCNHead', 'decode_head'),
+        ([], 'decode_head'),
+        ((dict(type='FCNHead'), dict(type='OCRHead')), 'decode_head'),
+        (dict(in_channels=8), 'decode_head'),
+        ([dict(type='FCNHead'), None], r'decode_head\[1\]'),
+    ],
+)
+def test_what_is_no_config_of_a_head_is_refused(heads, key):
+    cfg = dict(tiny_model_config(), decode_head=heads)
+    with pytest.raises(InputError, match=f'^{key} is no dict with a type: give the'):
+        MODELS.build(cfg)
+
+
 @MODELS.register_module()
 class TwoMapsHead(FCNHead):
     def forward(self, inputs):
@@ -83,6 +144,68 @@ def test_a_head_that_returns_a_tuple_is_refused_at_the_first_image():
     model = MODELS.build(cfg).eval()
     with pytest.raises(InputError, match='TwoMapsHead returns tuple and not one map'):
         model(torch.randn(1, 3, 64, 64))
+
+
+def test_a_backbone_that_returns_one_tensor_is_refused_at_the_first_image():
+    model = MODELS.build(tiny_model_config()).eval()
+    model.backbone.forward = lambda inputs: torch.randn(len(inputs), 64, 8, 8)
+    with pytest.raises(InputError, match=r'one tensor .*: use another model\.backbone'):
+        model(torch.randn(2, 3, 64, 64))
+
+
+def test_features_that_are_pairs_are_left_to_the_decode_head():
+    """DPT reads a map and a token from each stage of ViT."""
+    cfg = tiny_model_config(in_index=['decode_head'], in_channels=[8])
+    cfg.auxiliary_head = None
+    cfg.backbone = dict(
+        type='VisionTransformer',
+        img_size=(64, 96),
+        embed_dims=8,
+        num_layers=4,
+        num_heads=2,
+        mlp_ratio=1,
+        out_indices=(0, 1, 2, 3),
+        output_cls_token=True,
+    )
+    cfg.decode_head = dict(
+        type='DPTHead',
+        in_channels=[8] * 4,
+        in_index=[0, 1, 2, 3],
+        input_transform='multiple_select',
+        channels=8,
+        embed_dims=8,
+        post_process_channels=[8] * 4,
+        readout_type='project',
+        num_classes=5,
+    )
+    model = MODELS.build(deepcopy(cfg))
+    inputs, samples = batch()
+    model.loss(inputs, samples)['point.loss_ce'].backward()
+    assert model.point_head.mlp.hidden[0].weight.grad.any()
+    results = model.eval().predict(inputs, samples)
+    assert [one.pred_sem_seg.data.shape for one in results] == [(1, 64, 96)] * 2
+    cfg.point_head.in_index = [0]
+    with pytest.raises(InputError, match=r"names 0, .* use in_index=\['decode_head'\]"):
+        MODELS.build(cfg)(inputs)
+
+
+def test_an_auxiliary_head_may_learn_something_else_than_the_classes():
+    cfg = tiny_model_config()
+    head = cfg.auxiliary_head
+    cfg.auxiliary_head = [head, dict(head, type='STDCHead', num_classes=2)]
+    losses = MODELS.build(cfg).loss(*batch())
+    assert {'aux_0.loss_ce', 'aux_1.loss_ce'} <= set(losses)
+    cfg.auxiliary_head[1].type = 'FCNHead'
+    with pytest.raises(InputError, match=r'auxiliary_head\[1\]\.num_classes=2 but dec'):
+        MODELS.build(cfg)
+
+
+def test_wrong_channels_of_an_auxiliary_head_are_named():
+    cfg = tiny_model_config()
+    cfg.auxiliary_head.in_channels = 33
+    sentence = r'auxiliary_head\.in_channels=33 but feature map 2 has 32 channels: set'
+    with pytest.raises(InputError, match=sentence):
+        MODELS.build(cfg).loss(*batch())
 
 
 def test_a_config_of_a_cascade_keeps_its_number_of_stages():
@@ -157,6 +280,35 @@ def test_costs_are_those_of_the_weights_and_of_the_points():
     interpolation = 4 * 4 * 8
     assert points * sum(weights) <= extra.flops
     assert extra.flops <= points * (sum(weights) + interpolation)
+
+
+@pytest.mark.parametrize('name', ['efficientnet-lite0', 'mobilenet-v2'])
+def test_narrow_copies_fit_the_features_of_the_decode_head(name, tmp_path):
+    path = next(ROOT.glob(f'configs/**/pointrend_deeplabv3plus_{name}*.py'))
+    if name == 'mobilenet-v2':
+        child = tmp_path / 'child.py'
+        features = "in_index=[0, 'decode_head'], in_channels=[24, 512]"
+        child.write_text(
+            f'_base_ = {str(path)!r}\nmodel = dict(point_head=dict({features}))'
+        )
+        path = child
+    history, missed = trained(path)
+    assert history[-1]['point.loss_ce'] < history[0]['point.loss_ce']
+    assert missed == []
+
+
+@pytest.mark.parametrize(
+    ('name', 'sentence'),
+    [
+        ('ablations/camvid_point_heads', 'has several point heads: give a config of'),
+        ('deeplabv3plus_r18-d16_demo-256x512', 'has no point head: give a config of'),
+    ],
+)
+def test_the_command_wants_one_point_head(name, sentence, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['hosts.py', str(ROOT / f'configs/{name}.py')])
+    monkeypatch.setattr(sys, 'path', sys.path[:])
+    with pytest.raises(InputError, match=sentence):
+        runpy.run_path(str(ROOT / 'tools/hosts.py'))['main']()
 
 
 @pytest.mark.slow

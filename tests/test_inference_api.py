@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import batch
 from mmseg.apis import (
     MMSegInferencer,
     inference_model,
@@ -76,3 +79,33 @@ def test_a_file_that_is_no_checkpoint_is_refused(tiny_config, tmp_path):
 def test_the_checkpoint_carries_classes_and_palette(model):
     assert len(model.dataset_meta['classes']) == 19
     assert len(model.dataset_meta['palette']) == 19
+
+
+@pytest.fixture
+def plain_weights(trained, tmp_path):
+    """What ``tools/train.py`` leaves of the plain model, as a state dict."""
+    state = torch.load(trained / 'iter_4.pth')['state_dict']
+    path = tmp_path / 'plain.pth'
+    plain = {name: w for name, w in state.items() if not name.startswith('point_head')}
+    torch.save(plain, path)
+    return path
+
+
+def test_a_random_point_head_does_not_predict(tiny_config, plain_weights, image):
+    model = init_model(str(tiny_config), str(plain_weights), device='cpu')
+    for one in (model, deepcopy(model)):
+        with pytest.raises(InputError, match=r'^the weights .* none of the point head'):
+            inference_model(one, str(image))
+    inputs, samples = batch(num_classes=19)
+    with torch.no_grad():
+        model.train().loss(inputs, samples)
+    labels(inference_model(model.eval(), str(image)))
+
+
+def test_a_plain_state_dict_is_loaded(tiny_config, plain_weights, trained, image):
+    state = torch.load(trained / 'iter_4.pth')['state_dict']
+    torch.save(state, plain_weights)
+    model = init_model(str(tiny_config), str(plain_weights), device='cpu')
+    for name, value in model.state_dict().items():
+        assert value.equal(state[name])
+    labels(inference_model(model, str(image)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from argparse import ArgumentParser
 
 import pytest
+import torch
 from conftest import tiny_model
 from mmengine.config import Config
 
@@ -16,7 +18,9 @@ from mmseg_pointrend.launch import (
     add_arguments,
     build_runner,
     draw_predictions,
+    guard_training,
     load_config,
+    resume_latest,
     save_predictions,
     use_amp,
     use_tta,
@@ -75,6 +79,62 @@ def test_a_broken_config_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=r'broken.py is not a valid config'):
         load_config(str(path))
+
+
+def test_a_base_of_mmsegmentation_says_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pkg_resources', None)
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmseg::_base_/default_runtime.py'")
+    with pytest.raises(
+        InputError, match=r"'setuptools<82' for mmseg::, or take a relative"
+    ):
+        load_config(str(path))
+
+
+def test_an_unknown_type_is_named(tiny_config, tmp_path):
+    options = {'model.decode_head.type': 'PSPHeadd'}
+    cfg = load_config(str(tiny_config), options, work_dir=str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"^type='PSPHeadd' is not registered: correct"
+    ):
+        build_runner(cfg)
+
+
+OURS = dict(imports=['mmseg_pointrend'])
+
+
+def test_configs_that_import_the_package_are_guarded():
+    cfg = Config(dict(custom_imports=OURS))
+    guard_training(cfg)
+    assert [hook.type for hook in cfg.default_hooks.values()] == [
+        *('ResumableCheckpointHook', 'InvalidLossHook', 'NumClassesHook')
+    ]
+    checkpoint = dict(type='CheckpointHook', interval=7)
+    hooks = dict(
+        checkpoint=checkpoint, invalid_loss=dict(type='InvalidLossHook', max_skips=3)
+    )
+    cfg = Config(dict(custom_imports=OURS, default_hooks=hooks))
+    guard_training(cfg)
+    assert cfg.default_hooks.checkpoint.type == 'ResumableCheckpointHook'
+    assert cfg.default_hooks.checkpoint.interval == 7
+    assert cfg.default_hooks.invalid_loss.max_skips == 3
+
+
+def test_configs_without_the_package_stay_as_they_are():
+    hooks = dict(checkpoint=dict(type='CheckpointHook'))
+    cfg = Config(dict(default_hooks=hooks))
+    guard_training(cfg)
+    assert cfg.to_dict() == dict(default_hooks=hooks)
+
+
+def test_a_finished_training_says_so(tmp_path, capsys):
+    finished = dict(meta=dict(iter=9, seed=1), message_hub={}, state_dict={})
+    torch.save(finished, tmp_path / 'iter_9.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_9.pth'))
+    for wanted, said in ((9, True), (10, False)):
+        train_cfg = dict(max_iters=wanted)
+        resume_latest(Config(dict(work_dir=str(tmp_path), train_cfg=train_cfg)))
+        assert ('raise train_cfg.max_iters' in capsys.readouterr().err) == said
 
 
 def test_the_work_folder_follows_the_config_name(tmp_path):

@@ -83,6 +83,20 @@ def test_torchrun_arguments(
     assert launch(stub, script, *arguments, **nodes) == [*two, *head, *target]
 
 
+@pytest.mark.parametrize('count', ['0', '--work-dir', 'two'])
+def test_the_number_of_processes_is_one(count: str) -> None:
+    done = subprocess.run(
+        [TOOLS / 'dist_train.sh', 'c.py', count],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f'error: GPUS={count}: give the number of processes of a node, as in 4.\n'
+    )
+
+
 def test_several_nodes_need_an_address(stub: Path) -> None:
     done = subprocess.run(
         [TOOLS / 'dist_train.sh', 'c.py', '4'],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from itertools import count
 
 import numpy as np
@@ -12,7 +14,11 @@ from conftest import train_here
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from mmseg_pointrend.checkpoints import CompleteFiles, last_good_checkpoint
+from mmseg_pointrend.checkpoints import (
+    CompleteFiles,
+    last_good_checkpoint,
+    remove_incomplete_checkpoints,
+)
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.hooks.random_state import random_state, set_random_state
 from mmseg_pointrend.launch import resume_latest
@@ -120,17 +126,21 @@ def test_resume_prefers_the_work_dir_to_load_from(tmp_path):
     assert cfg.resume
 
 
-def save(path):
-    torch.save(dict(state_dict={}, meta=dict(iter=2, seed=7)), path)
+def save(path, **weights):
+    meta = dict(iter=2, seed=7)
+    torch.save(dict(state_dict=weights, meta=meta, message_hub={}), path)
 
 
 @pytest.mark.parametrize(
     ('pointer', 'reasons'),
     [
-        (None, '{0}/last_checkpoint names no checkpoint; {0}/iter_100.pth is damaged'),
-        ('', '{0}/last_checkpoint names no checkpoint; {0}/iter_100.pth is damaged'),
-        ('{0}/iter_1', '{0}/iter_1 is missing; {0}/iter_100.pth is damaged'),
+        (None, '{0}/last_checkpoint names no checkpoint; '),
+        ('', '{0}/last_checkpoint names no checkpoint; '),
+        ('{0}/iter_1', '{0}/iter_1 is missing; '),
+        ('{0}/iter_100.pth', ''),
+        ('A' * 300, '{0}/' + 'A' * 300 + ' is missing; '),
         ('{0}/iter_9.pth', None),
+        ('/moved/from/here/iter_9.pth', None),
     ],
 )
 def test_the_latest_good_checkpoint_replaces_a_bad_one(
@@ -150,17 +160,51 @@ def test_the_latest_good_checkpoint_replaces_a_bad_one(
         assert error == ''
     else:
         assert path == tmp_path / 'iter_20.pth'
+        bad = f'{tmp_path}/iter_100.pth is damaged or has weights alone'
         reasons = reasons.format(tmp_path)
-        assert error == f'warning: {reasons}; going on from {path}.\n'
+        assert error == f'warning: {reasons}{bad}; going on from {path}.\n'
 
 
-def test_a_bad_byte_in_the_middle_of_a_checkpoint_is_found(tmp_path):
-    weights = dict(state_dict=dict(weight=torch.zeros(1000)), meta=dict(iter=2))
-    torch.save(weights, tmp_path / 'iter_2.pth')
-    content = bytearray((tmp_path / 'iter_2.pth').read_bytes())
-    content[len(content) // 2] = 1
-    (tmp_path / 'iter_2.pth').write_bytes(content)
-    assert last_good_checkpoint(tmp_path) is None
+def test_a_bad_byte_anywhere_in_a_checkpoint_is_found_or_changes_nothing(tmp_path):
+    path = tmp_path / 'iter_2.pth'
+    save(path, weight=torch.zeros(1000))
+    whole = path.read_bytes()
+    expected = torch.load(path)
+    found = []
+    for place in {*range(0, len(whole), 97), *range(len(whole) - 1500, len(whole), 7)}:
+        path.write_bytes(whole[:place] + b'\xa5' + whole[place + 1 :])
+        good = last_good_checkpoint(tmp_path)
+        found.append(good is None)
+        assert found[-1] or str(good[1]) == str(expected)
+    assert sum(found) > len(found) / 2
+
+
+def test_weights_alone_are_nothing_to_resume_from(tmp_path):
+    torch.save(dict(state_dict={}), tmp_path / 'iter_90000.pth')
+    save(tmp_path / 'iter_2.pth')
+    path, _ = last_good_checkpoint(tmp_path)
+    assert path == tmp_path / 'iter_2.pth'
+
+
+def test_a_copied_work_dir_goes_on_with_its_own_checkpoints(tmp_path):
+    original, copied = tmp_path / 'original', tmp_path / 'copied'
+    original.mkdir()
+    save(original / 'iter_2.pth')
+    (original / 'last_checkpoint').write_text(str(original / 'iter_2.pth'))
+    shutil.copytree(original, copied)
+    path, _ = last_good_checkpoint(copied)
+    assert path == copied / 'iter_2.pth'
+
+
+def test_checkpoints_outside_of_the_work_dir_are_found(tmp_path):
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    for name in ('iter_2.pth', 'iter_4.pth'):
+        save(elsewhere / name)
+    (tmp_path / 'last_checkpoint').write_text(str(elsewhere / 'iter_4.pth'))
+    assert last_good_checkpoint(tmp_path)[0] == elsewhere / 'iter_4.pth'
+    (elsewhere / 'iter_4.pth').write_bytes(b'')
+    assert last_good_checkpoint(tmp_path)[0] == elsewhere / 'iter_2.pth'
 
 
 def test_a_folder_without_any_good_checkpoint_is_named(tmp_path):
@@ -181,3 +225,35 @@ def test_a_file_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypatc
         CompleteFiles().put(b'new', path)
     assert path.read_bytes() == b'old'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_and_pipes_stay_what_they_are(tmp_path):
+    target, link = tmp_path / 'target', tmp_path / 'link'
+    target.touch()
+    link.symlink_to(target)
+    CompleteFiles().put(b'new', link)
+    assert link.is_symlink()
+    assert target.read_bytes() == b'new'
+    pipe = tmp_path / 'pipe'
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    CompleteFiles().put(b'through', pipe)
+    assert pipe.is_fifo()
+    assert os.read(reader, 10) == b'through'
+    os.close(reader)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / 'file').touch()
+    path = tmp_path / 'file/below/iter_2.pth'
+    with pytest.raises(
+        InputError, match=rf'^cannot write {path} \(Not a directory\): me'
+    ):
+        CompleteFiles().put(b'new', path)
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    for name in ('iter_4.pth.77.tmp', 'last_checkpoint.77.tmp', 'notes.tmp'):
+        (tmp_path / name).touch()
+    remove_incomplete_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ['notes.tmp']

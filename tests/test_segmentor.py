@@ -13,6 +13,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 
 from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models import PointRendHead
 from mmseg_pointrend.models.point_rend_encoder_decoder import window_starts
 from mmseg_pointrend.uncertainty import logit
 
@@ -413,6 +414,12 @@ def test_wrong_in_channels_of_the_decode_head_are_named():
             r"point_head.type='PointHead': give 'PointRendHead'",
         ),
         (
+            'point_head',
+            dict(type='PointHead', mlp=dict(type='PointMLP')),
+            r"point_head.type='PointHead': give 'PointRendHead'",
+        ),
+        ('point_head', dict(type='PointRend'), r"point_head.type='PointRend': give 'P"),
+        (
             'auxiliary_head',
             dict(tiny_model_config().auxiliary_head, num_classes=7),
             r'auxiliary_head.num_classes=7 but decode_head.num_classes=5',
@@ -436,6 +443,12 @@ def test_common_mistakes_in_the_model_config_are_named(key, value, sentence):
     cfg[key] = value
     with pytest.raises(InputError, match=sentence):
         MODELS.build(cfg)
+
+
+def test_a_point_head_without_a_type_is_ours():
+    cfg = tiny_model_config()
+    del cfg.point_head['type']
+    assert isinstance(MODELS.build(cfg).point_head, PointRendHead)
 
 
 def test_wrong_in_channels_of_the_point_head_are_named():

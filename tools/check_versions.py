@@ -161,7 +161,8 @@ def check(name: str, row: Row | None, tests: str, work_dir: Path) -> dict[str, s
         result = result_of(python, tests, row.refused if row else None, log)
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
         result = f'not installed: {error}'
-    shutil.rmtree(folder, ignore_errors=True)
+    if row:
+        shutil.rmtree(folder, ignore_errors=True)
     ran = 'import' if row and row.refused else tests
     return {**found, 'tests': ran, 'result': result, 'date': str(date.today())}
 

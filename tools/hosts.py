@@ -86,10 +86,12 @@ def main() -> None:
     failures = 0
     for path in track(args.configs or HOSTS, console=Console(stderr=True)):
         cfg = load_config(str(path))
-        if 'point_head' not in cfg.get('model', {}):
+        model = cfg.get('model', {})
+        if 'point_head' not in model or 'variants' in model:
+            count = 'several point heads' if 'variants' in model else 'no point head'
             raise InputError(
-                f'{path} has no model.point_head: give a config of '
-                "type='PointRendEncoderDecoder'."
+                f'{path} has {count}: give a config of '
+                "type='PointRendEncoderDecoder' with model.point_head."
             )
         costs = host_costs(cfg.model, tuple(args.size))
         count = passed(path)

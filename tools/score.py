@@ -38,6 +38,9 @@ def main() -> None:
         choices=['current', 'initial'],
         help="what the MLP sees; by default the config's",
     )
+    parser.add_argument(
+        '--classes', action='store_true', help='also print the IoU of each class'
+    )
     parser.add_argument('--json', type=Path, help='file for all figures')
     parser.add_argument('--plot', type=Path, help='PNG of accuracy against points')
     parser.add_argument('--work-dir', help='where logs go')
@@ -57,7 +60,8 @@ def main() -> None:
     for source in args.coarse_from or []:
         settings[f'coarse_from={source}'] = dict(coarse_from=source)
     scores = score_checkpoint(cfg, args.checkpoint, settings)
-    print_scores(scores, next(iter(scores.values()))['IoU'])
+    classes = next(iter(scores.values()))['IoU'] if args.classes else ()
+    print_scores(scores, classes)
     if args.json:
         dump(scores, args.json, file_format='json', indent=2)
     if args.plot:

@@ -10,6 +10,10 @@ fi
 GPUS=$1
 TOOL=$2
 shift 2
+if ! [[ $GPUS =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: GPUS=$GPUS: give the number of processes of a node, as in 4." >&2
+    exit 2
+fi
 
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 NNODES=${NNODES:-1}

@@ -12,6 +12,7 @@ try:
     from mmseg_pointrend.launch import (
         add_arguments,
         build_runner,
+        guard_training,
         load_config,
         resume_latest,
         use_amp,
@@ -41,6 +42,7 @@ def main() -> None:
         launcher=args.launcher,
         local_rank=args.local_rank,
     )
+    guard_training(cfg)
     if args.amp:
         use_amp(cfg)
     if args.resume:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from mmseg.models.decode_heads import (
+    DDRHead,
+    IterativeDecodeHead,
+    PIDHead,
+    VPDDepthHead,
+)
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
@@ -16,57 +22,165 @@ from torch import Tensor
 
 from mmseg_pointrend.errors import InputError, name_some
 
+T = TypeVar('T')
 
-def check_host(key: str, cfg: dict[str, Any]) -> None:
-    """Refuse a decode head that cannot host a point head, before it is built.
+# Their losses are of several maps, or of depth; nothing else tells them apart.
+NOT_ONE_MAP = DDRHead, PIDHead, IterativeDecodeHead, VPDDepthHead
+
+
+def class_of(cfg: dict[str, Any]) -> Any:
+    """What the registry builds from a config, or None if it does not know it."""
+    kind = cfg.get('type')
+    if not isinstance(kind, str):
+        return kind
+    with MODELS.switch_scope_and_registry(None) as registry:
+        return registry.get(kind)
+
+
+def numbered(key: str, heads: Sequence[T]) -> Iterator[tuple[str, T]]:
+    """Heads with their names in the config: ``key``, or ``key[0]`` and so on."""
+    for i, head in enumerate(heads):
+        yield (key if len(heads) == 1 else f'{key}[{i}]'), head
+
+
+def check_hosts(decode_head: Any, num_stages: int | None) -> None:
+    """Refuse decode heads that cannot host a point head, before they are built.
 
     Args:
-        key: name of the head in the config.
-        cfg: config of the head.
+        decode_head: config of a head, or a list of configs that run as a cascade.
+        num_stages: how many there are meant to be, if it is given.
 
     Raises:
-        InputError: the head computes its loss or prediction from something else than
-            one map of logits.
+        InputError: a head computes its loss or prediction from something else than one
+            map of logits, or refines another head's in the wrong place of the list.
     """
-    head = cfg.get('type')
-    if not inspect.isclass(head):
-        head = MODELS.get(str(head))
-    if head is None:
-        return
+    several = isinstance(decode_head, list) and decode_head
+    heads = decode_head if several else [decode_head]
+    if num_stages not in (None, len(heads)):
+        raise InputError(
+            f'model.{num_stages=} but decode_head has {len(heads)} heads: remove '
+            'num_stages.'
+        )
+    for i, (key, cfg) in enumerate(numbered('decode_head', heads)):
+        if not isinstance(cfg, dict) or 'type' not in cfg:
+            raise InputError(
+                f'{key} is no dict with a type: give the config of a decode head, or a '
+                'list of configs.'
+            )
+        head = class_of(cfg)
+        if head is None:
+            continue
+        obstacle = obstacle_of(head)
+        if obstacle:
+            raise InputError(
+                f'{key}.type={head.__name__!r} {obstacle} and cannot host a point '
+                'head: use a decode head that returns one map of logits, such as '
+                "'DepthwiseSeparableASPPHead'."
+            )
+        refines = issubclass(head, BaseCascadeDecodeHead)
+        if refines and i == 0:
+            raise InputError(
+                f'{key}.type={head.__name__!r} refines the logits of another head: '
+                "give a list with that head first, such as dict(type='FCNHead', ...)."
+            )
+        if not refines and i > 0:
+            raise InputError(
+                f'{key}.type={head.__name__!r} does not refine the logits of the head '
+                "before it, as 'OCRHead' does: move it to auxiliary_head."
+            )
+
+
+def obstacle_of(head: Any) -> str | None:
+    """What keeps a class of decode heads from hosting a point head, if anything."""
     for method in ('loss', 'predict'):
         common = [
             getattr(base, method) for base in (BaseDecodeHead, BaseCascadeDecodeHead)
         ]
         if getattr(head, method, None) not in common:
-            raise InputError(
-                f'{key}.type={head.__name__!r} has its own {method}() and cannot host '
-                'a point head: use a decode head that returns one map of logits, such '
-                "as 'DepthwiseSeparableASPPHead'."
-            )
+            return f'has its own {method}()'
+    if head.loss_by_feat in [other.loss_by_feat for other in NOT_ONE_MAP]:
+        return 'trains on something else than one map of logits'
+    return None
+
+
+def check_classes(key: str, head: BaseDecodeHead, num_classes: int) -> None:
+    """Compare an auxiliary head's ``num_classes`` with the decode head's.
+
+    A loss of its own may be about something else: that of STDC is about boundaries.
+
+    Args:
+        key: name of the head in the config.
+        head: an auxiliary head.
+        num_classes: of the decode head.
+
+    Raises:
+        InputError: they differ.
+    """
+    ours = all(
+        getattr(type(head), method) is getattr(BaseDecodeHead, method)
+        for method in ('loss', 'loss_by_feat')
+    )
+    if ours and head.num_classes != num_classes:
+        raise InputError(
+            f'{key}.num_classes={head.num_classes} but '
+            f'decode_head.num_classes={num_classes}: set both to the number of classes '
+            'of the data set.'
+        )
+
+
+def check_maps(maps: Any) -> None:
+    """Refuse a backbone or neck that returns one map and no list of maps.
+
+    An index would pick an image of the batch.
+
+    Raises:
+        InputError: it does.
+    """
+    if isinstance(maps, Tensor):
+        raise InputError(
+            'the backbone or neck returns one tensor and no list of feature maps, as '
+            "DDRNet and PIDNet do: use another model.backbone, such as 'ResNetV1c'."
+        )
 
 
 def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> None:
     """Compare a head's ``in_index`` and ``in_channels`` with the features.
 
+    A head without ``in_index``, or that is given more than tensors (DPT takes pairs of
+    a map and a token), is left to itself, unless it is a point head.
+
     Args:
         key: name of the head in the config.
-        head: a decode head or point head.
+        head: a decode head, auxiliary head or point head.
         feats: feature maps of the backbone or neck, (N, C, H, W) each.
 
     Raises:
         InputError: they differ; the sentence says what to set.
     """
+    if not hasattr(head, 'in_index'):
+        return
     single = isinstance(head.in_index, int)
     indices = [head.in_index] if single else list(head.in_index)
+    is_point_head = hasattr(head, 'reads_decode_head')
     # The features of the decode head, where a point head reads them, come last.
-    decoder = [-1] if getattr(head, 'reads_decode_head', False) else []
+    decoder = [-1] if is_point_head and head.reads_decode_head else []
     count = len(feats) - len(decoder)
     if not all(-count <= index < count for index in indices if index not in decoder):
         raise InputError(
             f'{key}.in_index={head.in_index} but there are {count} feature maps: '
             f'use 0 to {count - 1}.'
         )
-    channels = [feats[index].shape[1] for index in indices]
+    maps = [feats[index] for index in indices]
+    for index, one in zip(indices, maps, strict=True):
+        if isinstance(one, Tensor):
+            continue
+        if not is_point_head:
+            return
+        raise InputError(
+            f'{key}.in_index names {index}, which is a {type(one).__name__} and no '
+            "feature map: use in_index=['decode_head'], the decode head's features."
+        )
+    channels = [one.shape[1] for one in maps]
     given = head.in_channels
     if head.input_transform == 'resize_concat':
         fits = sum(channels) == given
@@ -93,7 +207,7 @@ def check_keys(key: str, cfg: dict[str, Any], owner: Any = None) -> None:
     Raises:
         InputError: a key is no argument; the sentence suggests the nearest one.
     """
-    owner = owner or MODELS.get(str(cfg.get('type')))
+    owner = owner or class_of(cfg)
     if owner is None:
         return
     parameters = inspect.signature(owner).parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +22,13 @@ from mmseg_pointrend.grids import Size, map_size
 from mmseg_pointrend.labels import decide
 from mmseg_pointrend.models.checks import (
     check_channels,
-    check_host,
+    check_classes,
+    check_hosts,
     check_images,
     check_keys,
+    check_maps,
+    class_of,
+    numbered,
 )
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.view import View, padding_of
@@ -48,9 +53,9 @@ class PointRendEncoderDecoder(EncoderDecoder):
     Args:
         decode_head: config of a decode head, as in ``EncoderDecoder``, or a list of
             configs that run as a cascade (OCRNet), each once.
-        point_head: config of :class:`PointRendHead`; ``num_classes``,
-            ``out_channels``, ``threshold``, ``align_corners`` and ``ignore_index`` are
-            those of the (last) decode head.
+        point_head: config of :class:`PointRendHead`, the default ``type``;
+            ``num_classes``, ``out_channels``, ``threshold``, ``align_corners`` and
+            ``ignore_index`` are those of the (last) decode head.
         num_stages: number of decode heads, as in ``CascadeEncoderDecoder``, whose
             configs become ours with it; it need not be given.
         test_cfg: MMSegmentation's keys, and, for whole images, ``return_logits``
@@ -76,14 +81,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         **kwargs: Any,
     ) -> None:
         check_keys('model', kwargs, EncoderDecoder)
-        heads = decode_head if isinstance(decode_head, list) else [decode_head]
-        if num_stages not in (None, len(heads)):
-            raise InputError(
-                f'model.{num_stages=} but decode_head has {len(heads)} heads: remove '
-                'num_stages.'
-            )
-        for i, head in enumerate(heads):
-            check_host('decode_head' if len(heads) == 1 else f'decode_head[{i}]', head)
+        check_hosts(decode_head, num_stages)
         super().__init__(
             decode_head=decode_head,
             test_cfg=ConfigDict({'mode': 'whole', **(test_cfg or {})}),
@@ -100,6 +98,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
         if classifier is not None:
             classifier.register_forward_pre_hook(keep_input)
+        self.point_head_is_missing = False
+        self.register_load_state_dict_post_hook(note_missing_point_head)
 
     @property
     def reads_decode_head(self) -> bool:
@@ -134,13 +134,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
             MODELS.build(cfg)
             for cfg in (auxiliary_head if several else [auxiliary_head])
         )
-        for head in heads:
-            if head.num_classes != self.num_classes:
-                raise InputError(
-                    f'auxiliary_head.num_classes={head.num_classes} but '
-                    f'decode_head.num_classes={self.num_classes}: set both to the '
-                    'number of classes of the data set.'
-                )
+        for key, head in numbered('auxiliary_head', heads):
+            check_classes(key, head, self.num_classes)
         self.auxiliary_head = heads if several else heads[0]
 
     def _build_point_head(self, cfg: dict | None) -> PointRendHead:
@@ -149,7 +144,11 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 f"point_head={cfg}: give a dict with type='PointRendHead', or use "
                 "model.type='EncoderDecoder' without it."
             )
-        host, cfg = self.decode_heads[-1], dict(cfg)
+        cfg = {'type': 'PointRendHead', **cfg}
+        kind = class_of(cfg)
+        if not (inspect.isclass(kind) and issubclass(kind, PointRendHead)):
+            raise InputError(f"point_head.type={cfg['type']!r}: give 'PointRendHead'.")
+        host = self.decode_heads[-1]
         for key in INHERITED:
             value = getattr(host, key)
             if cfg.setdefault(key, value) != value:
@@ -159,10 +158,6 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 )
         check_keys('point_head', cfg)
         head = MODELS.build(cfg)
-        if not isinstance(head, PointRendHead):
-            raise InputError(
-                f"point_head.type='{type(head).__name__}': give 'PointRendHead'."
-            )
         head.follows_decode_head = True
         return head
 
@@ -175,10 +170,16 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             The fine feature maps that ``point_head.fine_from`` names, and those that
             the decode head is given: the neck's, or the backbone's without a neck.
+
+        Raises:
+            InputError: these are no lists of maps.
         """
         maps = self.backbone(inputs)
         feats = self.neck(maps) if self.with_neck else maps
-        return (maps if self.point_head.fine_from == 'backbone' else feats), feats
+        fine = maps if self.point_head.fine_from == 'backbone' else feats
+        check_maps(fine)
+        check_maps(feats)
+        return fine, feats
 
     def coarse_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """Run every decode head once.
@@ -193,8 +194,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
             InputError: a head returns something else than one map of logits.
         """
         outputs: list[Tensor] = []
-        for head in self.decode_heads:
-            check_channels('decode_head', head, feats)
+        for key, head in numbered('decode_head', self.decode_heads):
+            check_channels(key, head, feats)
             logits = head(feats, *outputs[-1:])
             if not isinstance(logits, Tensor):
                 raise InputError(
@@ -248,6 +249,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
             The losses and accuracies under ``decode.*`` (``decode_0.*``, … for a list),
             ``point.*`` and ``aux.*``.
         """
+        self.point_head_is_missing = False
         maps, feats = self.extract_maps(inputs)
         fine, coarse = self.run_decode_heads(maps, feats)
         losses: dict[str, Tensor] = {}
@@ -261,6 +263,15 @@ class PointRendEncoderDecoder(EncoderDecoder):
         if self.with_auxiliary_head:
             losses |= self._auxiliary_head_forward_train(feats, data_samples)
         return losses
+
+    def _auxiliary_head_forward_train(
+        self, inputs: Sequence[Tensor], data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        several = isinstance(self.auxiliary_head, nn.ModuleList)
+        heads = self.auxiliary_head if several else [self.auxiliary_head]
+        for key, head in numbered('auxiliary_head', heads):
+            check_channels(key, head, inputs)
+        return super()._auxiliary_head_forward_train(inputs, data_samples)
 
     def coarse_prediction(self, inputs: Tensor) -> tuple[Sequence[Tensor], Tensor]:
         """What gets rendered: fine features, and logits of the (last) decode head.
@@ -314,7 +325,17 @@ class PointRendEncoderDecoder(EncoderDecoder):
             The samples with ``pred_sem_seg`` (1, H, W), int64, and, where
             ``test_cfg.return_logits`` or the slide mode asks for it, ``seg_logits``
             (K, H, W): logits, or the probability of a binary model.
+
+        Raises:
+            InputError: weights were loaded, but none of the point head, and it has not
+                been trained since.
         """
+        if self.point_head_is_missing:
+            raise InputError(
+                'the weights that were loaded have none of the point head, and random '
+                'ones would spoil the prediction: train with load_from=FILE, or take '
+                'the plain config.'
+            )
         if self.test_cfg.mode == 'slide' or self.test_cfg.get('resize_logits', False):
             return super().predict(inputs, data_samples)
         feats, coarse = self.coarse_prediction(inputs)
@@ -441,6 +462,13 @@ def keep_input(module: nn.Module, args: tuple[Tensor]) -> None:
     kept = getattr(module, 'kept_inputs', None)
     if kept is not None:
         kept.append(args[0])
+
+
+def note_missing_point_head(module: PointRendEncoderDecoder, keys: Any) -> None:
+    """After loading weights: note whether those of the point head are missing."""
+    module.point_head_is_missing = any(
+        'point_head.' in key for key in keys.missing_keys
+    )
 
 
 def window_starts(size: int, crop: int, stride: int) -> list[int]:

@@ -114,9 +114,11 @@ class PointRendHead(BaseCascadeDecodeHead):
         rules = (
             (not isinstance(in_index, int), f'{in_index=}', f'a list, [{in_index}]'),
             (isinstance(in_index, int) or is_index_list(in_index), f'{in_index=}',
-             "numbers of feature maps, and 'decode_head' at most once"),
+             "a list of numbers of feature maps, and 'decode_head' at most once"),
             (not isinstance(in_channels, int), f'{in_channels=}',
              f'a list, [{in_channels}]'),
+            (isinstance(in_channels, int) or is_channel_list(in_channels),
+             f'{in_channels=}', 'a list of positive integers'),
             (fine_from in ('neck', 'backbone'), f'{fine_from=}',
              "'neck' or 'backbone'"),
             (num_points is None or (isinstance(num_points, int) and num_points > 0),
@@ -475,14 +477,25 @@ class PointRendHead(BaseCascadeDecodeHead):
         return self.mlp(stack([read(features) for features in maps]), current)
 
 
-def is_index_list(in_index: Sequence[int | str]) -> bool:
+def is_index_list(in_index: Any) -> bool:
     """Whether feature maps are named in a way that has one meaning.
 
     The decode head's features follow those of the backbone, so -1 is theirs.
     """
-    names = [index for index in in_index if not isinstance(index, int)]
-    negative = any(isinstance(index, int) and index < 0 for index in in_index)
-    return not names or (names == [DECODE_HEAD] and not negative)
+    if not isinstance(in_index, list | tuple):
+        return False
+    numbers = [index for index in in_index if type(index) is int]  # True is no number
+    names = [index for index in in_index if type(index) is not int]
+    if names:
+        return names == [DECODE_HEAD] and min(numbers, default=0) >= 0
+    return bool(numbers)
+
+
+def is_channel_list(in_channels: Any) -> bool:
+    """Whether channels are counted, one map each."""
+    return isinstance(in_channels, list | tuple) and all(
+        type(count) is int and count > 0 for count in in_channels
+    )
 
 
 def stack(parts: Sequence[Tensor]) -> Tensor:
