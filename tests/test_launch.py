@@ -14,7 +14,6 @@ from mmengine.config import Config
 
 from mmseg_pointrend.errors import InputError, exit_with_sentence
 from mmseg_pointrend.launch import (
-    LAUNCHERS,
     add_arguments,
     build_runner,
     draw_predictions,
@@ -25,6 +24,7 @@ from mmseg_pointrend.launch import (
     use_amp,
     use_tta,
 )
+from mmseg_pointrend.processes import LAUNCHERS
 from mmseg_pointrend.testing import check_weights
 
 
