@@ -142,7 +142,8 @@ def resume_latest(cfg: Config) -> None:
     if found is not None:
         path, checkpoint = found
         done, wanted = checkpoint['meta'].get('iter'), cfg.train_cfg.get('max_iters')
-        if wanted is not None and done >= wanted:
+        done = checkpoint['meta'].get('iter')
+        wanted = cfg.get('train_cfg', {}).get('max_iters')
             print(
                 f'{path} has all {wanted} iterations: raise train_cfg.max_iters to '
                 'train on.',
