@@ -8,16 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-MAKE_ROOM = 'make room and run this again, a training with --resume'
-GET_ACCESS = 'change its permissions, or give another path'
-OS_FIXES = {
-    errno.ENOSPC: MAKE_ROOM,
-    errno.EDQUOT: MAKE_ROOM,
-    errno.EACCES: GET_ACCESS,
-    errno.EROFS: GET_ACCESS,
-}
-"""What to do about errors of the operating system."""
-
 
 class InputError(ValueError):
     """A wrong file, key or value; the message is one sentence with the fix."""
@@ -49,13 +39,25 @@ def check_arguments(rules: Iterable[tuple[bool, str, str]], key: str = '') -> No
             raise InputError(f'{key}{given}: give {wanted}.')
 
 
+def fix_of(error: OSError) -> str | None:
+    """What a user can do about an error of the operating system, if anything."""
+    # MMEngine raises errors of what it builds anew, with the class but not the number.
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return 'make room and run this again, a training with --resume'
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return 'change its permissions, or give another path'
+    if isinstance(error, FileNotFoundError):
+        return 'check the path'
+    return None
+
+
 @contextmanager
 def exit_with_sentence() -> Iterator[None]:
     """Turn an :class:`InputError` into ``error: <sentence>`` and exit status 1.
 
     An error from a data loader's worker process arrives with that process's
-    traceback in its message; the sentence is the last line. A full disk and a place
-    that must not be read or written are errors that a user can mend, too.
+    traceback in its message; the sentence is the last line. A full disk, a missing
+    file and a place that must not be read or written can be mended by users, too.
     """
     try:
         yield
@@ -63,9 +65,11 @@ def exit_with_sentence() -> Iterator[None]:
         last_line = str(error).strip().splitlines()[-1]
         sentence = re.sub(r'^mmseg_pointrend\.[\w.]+: ', '', last_line)
     except OSError as error:
-        if error.errno not in OS_FIXES:
+        fix = fix_of(error)
+        if fix is None:
             raise
-        sentence = f'{error}: {OS_FIXES[error.errno]}.'
+        last_line = str(error).strip().splitlines()[-1]
+        sentence = f'{last_line}: {fix}.'
     else:
         return
     print(f'error: {sentence}', file=sys.stderr)

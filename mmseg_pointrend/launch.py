@@ -141,9 +141,9 @@ def resume_latest(cfg: Config) -> None:
     found = last_good_checkpoint(cfg.work_dir)
     if found is not None:
         path, checkpoint = found
-        done, wanted = checkpoint['meta'].get('iter'), cfg.train_cfg.get('max_iters')
         done = checkpoint['meta'].get('iter')
-        wanted = cfg.get('train_cfg', {}).get('max_iters')
+        wanted = (cfg.get('train_cfg') or {}).get('max_iters')
+        if None not in (done, wanted) and done >= wanted:
             print(
                 f'{path} has all {wanted} iterations: raise train_cfg.max_iters to '
                 'train on.',

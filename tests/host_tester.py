@@ -49,7 +49,10 @@ def small_config(path: Path) -> ConfigDict:
     cfg = Config.fromfile(path).model
     cfg.point_head = {'in_index': [0], 'in_channels': [256], **cfg.point_head}
     divisor = NARROWER.get(cfg.backbone.type, 1)
+    image_channels = cfg.backbone.get('in_channels')
     cfg = ConfigDict(narrow(cfg, divisor))
+    if image_channels is not None:
+        cfg.backbone.in_channels = image_channels
     cfg.pretrained = None
     cfg.backbone.pop('init_cfg', None)
     if 'ResNet' in cfg.backbone.type:

@@ -297,6 +297,18 @@ def test_narrow_copies_fit_the_features_of_the_decode_head(name, tmp_path):
     assert missed == []
 
 
+def test_narrow_copies_see_images_of_three_channels(tmp_path):
+    path = next(ROOT.glob('configs/hosts/pointrend_segformer*.py'))
+    child = tmp_path / 'child.py'
+    child.write_text(
+        f'_base_ = {str(path)!r}\nmodel = dict(backbone=dict(in_channels=3))'
+    )
+    assert small_config(child).backbone == {
+        **small_config(path).backbone,
+        'in_channels': 3,
+    }
+
+
 @pytest.mark.parametrize(
     ('name', 'sentence'),
     [

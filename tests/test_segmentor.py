@@ -436,6 +436,11 @@ def test_wrong_in_channels_of_the_decode_head_are_named():
         ),
         ('pointhead', dict(), r"model has no key 'pointhead': use"),
         ('test_cfg', dict(mode='slide'), r"mode='slide' needs .* crop_size="),
+        (
+            'test_cfg',
+            dict(mode='slide', crop_size=256, stride=170),
+            r"mode='slide' needs .* \(height, width\) each: add crop_size=",
+        ),
     ],
 )
 def test_common_mistakes_in_the_model_config_are_named(key, value, sentence):

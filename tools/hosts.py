@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / 'tests'))
 
 try:
-    from host_tester import CHECKS, HOSTS
+    from host_tester import CHECKS, HOSTS, SIZE
     from mmengine.logging import MMLogger
     from mmseg.utils import register_all_modules
     from rich.box import MARKDOWN
@@ -25,7 +25,12 @@ try:
     from rich.table import Table
 
     from mmseg_pointrend.benchmark.hosts import Costs, host_costs
-    from mmseg_pointrend.errors import InputError, exit_with_sentence
+    from mmseg_pointrend.errors import (
+        InputError,
+        exit_with_sentence,
+        name_some,
+        one_line,
+    )
     from mmseg_pointrend.launch import load_config
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
@@ -33,16 +38,20 @@ except ImportError as error:
 
 def passed(path: Path) -> int:
     """How many checks a model passes; those that fail are named on stderr."""
-    count = 0
+    failed: dict[str, list[str]] = {}
     for check in CHECKS:
         try:
             check(path)
         except Exception as error:
-            reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-            print(f'{path}: {check.__name__} failed, {reason}', file=sys.stderr)
-        else:
-            count += 1
-    return count
+            failed.setdefault(one_line(error), []).append(check.__name__)
+    for reason, names in failed.items():
+        size = '{}x{}'.format(*SIZE)
+        print(
+            f'{path}: {name_some(names)} failed (a narrow copy, images of {size} '
+            f'pixels), {reason}',
+            file=sys.stderr,
+        )
+    return len(CHECKS) - sum(map(len, failed.values()))
 
 
 def with_share(extra: float, whole: float, unit: str) -> str:

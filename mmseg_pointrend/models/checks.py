@@ -128,6 +128,22 @@ def check_classes(key: str, head: BaseDecodeHead, num_classes: int) -> None:
         )
 
 
+def check_windows(test_cfg: dict[str, Any]) -> None:
+    """Refuse sliding windows without their size or distance.
+
+    Raises:
+        InputError: one of them is no pair.
+    """
+    pairs = [test_cfg.get(key) for key in ('crop_size', 'stride')]
+    if test_cfg['mode'] == 'slide' and not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+    ):
+        raise InputError(
+            "test_cfg.mode='slide' needs the size of the windows and their distance, "
+            '(height, width) each: add crop_size=(512, 1024), stride=(384, 768).'
+        )
+
+
 def check_maps(maps: Any) -> None:
     """Refuse a backbone or neck that returns one map and no list of maps.
 

@@ -27,6 +27,7 @@ from mmseg_pointrend.models.checks import (
     check_images,
     check_keys,
     check_maps,
+    check_windows,
     class_of,
     numbered,
 )
@@ -87,13 +88,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
             test_cfg=ConfigDict({'mode': 'whole', **(test_cfg or {})}),
             **kwargs,
         )
-        if self.test_cfg.mode == 'slide' and not {'crop_size', 'stride'} <= set(
-            self.test_cfg
-        ):
-            raise InputError(
-                "test_cfg.mode='slide' needs the size of the windows and their "
-                'distance: add crop_size=(512, 1024), stride=(384, 768).'
-            )
+        check_windows(self.test_cfg)
         self.point_head = self._build_point_head(point_head)
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
         if classifier is not None:
