@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
+if 'PYTEST_XDIST_WORKER' in os.environ:  # a core each; torch reads it at import
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 import mmseg_pointrend  # noqa: F401  isort: skip  (must come before mmseg)
 
 import json
-import os
 import subprocess
 import sys
 from copy import deepcopy

@@ -181,6 +181,21 @@ def test_a_place_that_must_not_be_written_is_a_sentence(capsys, number):
     assert f"{os.strerror(number)}: 'folder/log': change its permissions" in printed
 
 
+def test_missing_data_of_a_data_set_of_mmsegmentation_is_named(
+    tiny_config, tmp_path, capsys
+):
+    options = {
+        'train_dataloader.dataset.type': 'CityscapesDataset',
+        'train_dataloader.dataset.data_root': '/nowhere',
+    }
+    cfg = load_config(str(tiny_config), options, work_dir=str(tmp_path))
+    with pytest.raises(SystemExit, match='1'), exit_with_sentence():
+        build_runner(cfg).train()
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith('error: ')
+    assert last.endswith("'/nowhere/leftImg8bit/train': check the path.")
+
+
 def test_a_word_without_a_value_is_named(capsys):
     parser = ArgumentParser()
     add_arguments(parser)
