@@ -88,7 +88,14 @@ def read_if_good(path: Path) -> dict[str, Any] | None:
         content = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     except Exception:  # zipfile's depend on which byte is wrong
         return None
-    return content if {'meta', 'message_hub'} <= content.keys() else None
+    meta = content.get('meta')
+    right = (
+        isinstance(meta, dict)
+        and type(meta.get('iter')) is int
+        and type(meta.get('seed')) in (int, type(None))
+        and 'message_hub' in content
+    )
+    return content if right else None
 
 
 def newest_first(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -26,7 +27,7 @@ from mmengine.runner import checkpoint as checkpoint_module
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.unpickling import allow_mmengine_checkpoints
+from mmseg_pointrend.unpickling import allow_mmengine_checkpoints, checked
 
 
 class MissingOps:
@@ -67,7 +68,7 @@ def one_sentence(filename: str) -> Iterator[None]:
             'or start from random weights with model.pretrained=None.'
         ) from error
     except pickle.UnpicklingError as error:
-        wanted = re.search(r'(?<=file asks )\S+|(?<=GLOBAL )\S+', str(error))
+        wanted = re.search(r'(?<=file asks )[\w.]+|(?<=GLOBAL )[\w.]+', str(error))
         if wanted is None:
             raise not_a_checkpoint(filename) from error
         raise InputError(
@@ -86,6 +87,15 @@ def not_a_checkpoint(filename: str) -> InputError:
     )
 
 
+class StateDict(OrderedDict):
+    """A checkpoint of weights alone; ``init_model`` asks it for ``meta``."""
+
+    def __missing__(self, key: str) -> dict[str, Any]:
+        if key != 'meta':
+            raise KeyError(key)
+        return {}
+
+
 def safe_loader(
     loader: Callable[..., Any],
 ) -> Callable[..., dict[str, Any]]:
@@ -98,20 +108,19 @@ def safe_loader(
         The same, which raises :class:`InputError` for a file that cannot be
         downloaded, is no checkpoint, or holds objects that are neither tensors nor
         what MMEngine stores. ``meta['config']``, which MMEngine would run as Python
-        when it resumes (it writes ``meta['cfg']`` itself), is left out. A plain state
-        dict comes as one under ``state_dict``.
+        when it resumes (it writes ``meta['cfg']`` itself), is left out.
     """
 
     @wraps(loader)
     def load(filename: str, map_location: Any = None) -> dict[str, Any]:
         with one_sentence(filename):
-            checkpoint = loader(filename, map_location=map_location)
+            checkpoint = checked(loader(filename, map_location=map_location))
         if not isinstance(checkpoint, dict) or not checkpoint:
             raise not_a_checkpoint(filename)
-        if all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
-            checkpoint = dict(state_dict=checkpoint)
-        if 'state_dict' in checkpoint:  # init_model wants meta
+        if 'state_dict' in checkpoint:
             checkpoint.setdefault('meta', {})
+        else:
+            checkpoint = StateDict(checkpoint)
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
         return checkpoint

@@ -13,9 +13,10 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from mmseg.registry import METRICS
+from mmseg.registry import HOOKS, METRICS
 
 from mmseg_pointrend.checkpoints import POINTER, last_good_checkpoint
 from mmseg_pointrend.compat import init_dist_without_cuda
@@ -117,16 +118,22 @@ def guard_training(cfg: Config) -> None:
     config without ``custom_imports`` of this package stays as it is, so that other
     programs can read what MMEngine writes of it into the work dir.
     """
-    if 'mmseg_pointrend' not in cfg.get('custom_imports', {}).get('imports', ()):
+    imports = (cfg.get('custom_imports') or {}).get('imports') or []
+    imports = [imports] if isinstance(imports, str) else imports
+    if not any(name.split('.')[0] == 'mmseg_pointrend' for name in imports):
         return
     hooks = {
         'checkpoint': dict(type='CheckpointHook'),
         'invalid_loss': dict(type='InvalidLossHook'),
         'num_classes': dict(type='NumClassesHook'),
-        **cfg.get('default_hooks', {}),
+        **(cfg.get('default_hooks') or {}),
     }
-    if hooks['checkpoint'] and hooks['checkpoint']['type'] == 'CheckpointHook':
-        hooks['checkpoint']['type'] = 'ResumableCheckpointHook'
+    checkpoint = hooks['checkpoint']
+    if isinstance(checkpoint, dict):
+        kind = checkpoint.get('type')
+        kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+        if kind is CheckpointHook:
+            hooks['checkpoint'] = {**checkpoint, 'type': 'ResumableCheckpointHook'}
     cfg.default_hooks = hooks
 
 
@@ -150,7 +157,7 @@ def resume_latest(cfg: Config) -> None:
                 file=sys.stderr,
             )
         cfg.resume, cfg.load_from = True, str(path)
-        cfg.setdefault('randomness', {})
+        cfg.randomness = cfg.get('randomness') or {}
         if cfg.randomness.get('seed') is None:
             cfg.randomness.seed = checkpoint['meta'].get('seed')
     elif (Path(cfg.work_dir) / POINTER).is_file():

@@ -1,108 +1,216 @@
-"""What a checkpoint may hold beside tensors: MMEngine's logs, made of numbers.
+"""What a checkpoint may hold: plain values, tensors and MMEngine's logs.
 
-Every name that MMEngine's checkpoints ask for is answered by a stand-in. The real ones
-would give a crafted file any function, or memory that it chose.
+torch's ``weights_only`` calls nothing that is not allowed. But what must be allowed for
+MMEngine's logs (``getattr``, numpy's arrays and types) would give a crafted file memory
+that it chose. So a file is read in two steps: its calls become records of their
+arguments, and :func:`checked` makes from them what they stand for, or refuses.
 """
 
 from __future__ import annotations
 
 import pickle
-import re
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from torch import Tensor
+from torch.nn import Parameter
 
-HISTORY_METHODS = ('min', 'max', 'current', 'mean')
+PLAIN = {
+    *(type(None), bool, int, float, complex, str, bytes, bytearray),
+    *(torch.Size, torch.dtype, torch.device),
+}
+NUMBERS = {'b1', *(kind + size for kind in 'iu' for size in '1248'), 'f2', 'f4', 'f8'}
+HISTORY_METHODS = {'min', 'max', 'current', 'mean'}
 
 
-def history_buffer_method(owner: type, name: str) -> Callable[..., Any]:
-    """What a checkpoint's ``builtins.getattr`` becomes: HistoryBuffer's methods only.
+class Record:
+    """A call that a checkpoint asks for, and the state that it gives to the result."""
+
+    __slots__ = ('arguments', 'state')
+    arguments: tuple
+    state: Any
+    name = 'numpy.ndarray'
+
+    def __new__(cls, *arguments: Any) -> Record:
+        record = super().__new__(cls)
+        record.arguments, record.state = arguments, None
+        return record
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def made(self) -> Any:
+        """What the call stands for.
+
+        Raises:
+            pickle.UnpicklingError: MMEngine's checkpoints make no such call.
+        """
+        raise refused(self.name)
+
+    def check(self, condition: bool) -> None:
+        """Refuse the call unless a condition holds."""
+        if not condition:
+            raise refused(self.name)
+
+
+class Dtype(Record):
+    """``numpy.dtype(code)``, of numbers."""
+
+    __slots__ = ()
+    name = 'numpy.dtype'
+
+    def made(self) -> np.dtype:
+        code, *_ = self.arguments
+        self.check(type(code) is str and code in NUMBERS)
+        state = self.state or (3, '|', None, None, None, -1, -1, 0)
+        _, order, *rest = state
+        self.check(order in ('<', '>', '|', '='))
+        self.check(rest == [None, None, None, -1, -1, 0])
+        return np.dtype(code).newbyteorder(order)
+
+
+class Array(Record):
+    """``_reconstruct(numpy.ndarray, ...)``, whose state is the array."""
+
+    __slots__ = ()
+    name = 'numpy.ndarray'
+
+    def made(self) -> np.ndarray:
+        self.check(type(self.state) is tuple and len(self.state) == 5)
+        _, shape, dtype, is_fortran, values = self.state
+        self.check(type(shape) is tuple and all(type(side) is int for side in shape))
+        self.check(min(shape, default=0) >= 0)
+        return array_of(self, values, dtype, shape, 'F' if is_fortran else 'C')
+
+
+class Number(Record):
+    """``scalar(dtype, value)``."""
+
+    __slots__ = ()
+    name = 'numpy.dtype'
+
+    def made(self) -> Any:
+        self.check(len(self.arguments) == 2)
+        dtype, value = self.arguments
+        return array_of(self, value, dtype, (), 'C')[()]
+
+
+class Bytes(Record):
+    """``bytes()``, the values of an empty array."""
+
+    __slots__ = ()
+    name = 'bytes'
+
+    def made(self) -> bytes:
+        self.check(self.arguments == () and self.state is None)
+        return b''
+
+
+class Method(Record):
+    """``getattr(HistoryBuffer, name)``, a statistic, which the class has anyway."""
+
+    __slots__ = ()
+    name = 'getattr'
+
+    def made(self) -> None:
+        self.check(len(self.arguments) == 2)
+        owner, name = self.arguments
+        self.check(owner is History and type(name) is str and name in HISTORY_METHODS)
+
+
+class History(Record):
+    """A ``HistoryBuffer``: what was logged, and over how many samples each."""
+
+    __slots__ = ()
+    name = 'HistoryBuffer'
+
+    def made(self) -> HistoryBuffer:
+        self.check(self.arguments == () and type(self.state) is dict)
+        state = checked(self.state)
+        logs = [state.get(key) for key in ('_log_history', '_count_history')]
+        self.check(all(type(log) is np.ndarray and log.ndim == 1 for log in logs))
+        self.check(len(logs[0]) == len(logs[1]))
+        length = state.get('max_length')
+        self.check(type(length) is int)
+        return HistoryBuffer(*logs, max_length=length)
+
+
+def array_of(
+    record: Record, values: Any, dtype: Any, shape: tuple[int, ...], order: str
+) -> np.ndarray:
+    """An array in the machine's byte order, of the very bytes that a file holds."""
+    record.check(type(dtype) is Dtype)
+    kind = dtype.made()
+    values = values.made() if type(values) is Bytes else values
+    record.check(type(values) is bytes and len(values) == prod(shape) * kind.itemsize)
+    array: np.ndarray = np.ndarray(shape, kind, values, order=order)  # type: ignore
+    return array.astype(kind.newbyteorder('='))
+
+
+def checked(value: Any, known: dict[int, Any] | None = None) -> Any:
+    """Make what the records in a checkpoint stand for.
+
+    Args:
+        value: what ``torch.load(weights_only=True)`` has returned.
+        known: results by the ``id`` of what they were made from.
+
+    Returns:
+        The same, of dictionaries, lists, tuples, sets, plain values, tensors, arrays
+        and ``HistoryBuffer``, none of which has an attribute that the file chose but
+        ``_metadata`` of a state dict.
 
     Raises:
-        pickle.UnpicklingError: anything else is asked for.
+        pickle.UnpicklingError: there is anything else.
     """
-    if owner is not HistoryBuffer or name not in HISTORY_METHODS:
-        raise not_of_mmengine('getattr', repr((owner, name)))
-    return getattr(HistoryBuffer, name)
+    known = {} if known is None else known
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    if id(value) in known:
+        return known[id(value)]
+    attributes = dict(getattr(value, '__dict__', {}))
+    metadata = attributes.pop('_metadata', None) if kind is OrderedDict else None
+    if attributes:
+        raise refused(f'{kind.__module__}.{kind.__qualname__}')
+    result: Any
+    if kind in (Tensor, Parameter):
+        result = value
+    elif kind in (dict, OrderedDict, Counter):
+        result = kind()
+        for key, entry in value.items():
+            result[checked(key, known)] = checked(entry, known)
+        if metadata is not None:
+            result._metadata = checked(metadata, known)
+    elif kind in (list, tuple, set):
+        result = kind(checked(entry, known) for entry in value)
+    elif issubclass(kind, Record):
+        result = value.made()
+    else:
+        raise refused(f'{kind.__module__}.{kind.__qualname__}')
+    known[id(value)] = result
+    return result
 
 
-class CheckpointDtype:
-    """What a checkpoint's ``numpy.dtype`` becomes: a type of numbers, and no other.
-
-    The real class takes flags and fields from the file, and with them numpy takes
-    bytes of the file for the addresses of objects.
-
-    Attributes:
-        dtype: the type of numbers.
-    """
-
-    def __init__(self, code: str, *_: Any) -> None:
-        if not re.fullmatch('[biuf][1248]', str(code)):
-            raise not_of_mmengine('numpy.dtype', repr(code))
-        self.dtype = np.dtype(code)
-
-    def __setstate__(self, state: tuple) -> None:
-        _, order, *rest = state
-        if rest != [None, None, None, -1, -1, 0]:
-            raise not_of_mmengine('numpy.dtype', repr(rest))
-        self.dtype = self.dtype.newbyteorder(order)
-
-
-class CheckpointArray(np.ndarray):
-    """What a checkpoint's ``numpy.ndarray`` becomes.
-
-    Called with a buffer, the real class makes arrays of pointers that the file chose.
-    Numpy's own unpickling never calls it.
-    """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> CheckpointArray:
-        raise not_of_mmengine('numpy.ndarray', 'its constructor')
-
-    def __setstate__(self, state: tuple) -> None:
-        version, shape, dtype, is_fortran, values = state
-        if type(dtype) is not CheckpointDtype:
-            raise not_of_mmengine('numpy.ndarray', repr(dtype))
-        super().__setstate__((version, shape, dtype.dtype, is_fortran, values))
-
-    def __reduce__(self) -> Any:
-        return self.view(np.ndarray).__reduce__()
-
-
-def empty_array(owner: type, shape: tuple, code: bytes) -> CheckpointArray:
-    """What a checkpoint's ``_reconstruct`` becomes; the array's state follows."""
-    return np.ndarray.__new__(CheckpointArray, 0, np.int8)
-
-
-def number(dtype: CheckpointDtype, value: bytes) -> Any:
-    """What a checkpoint's ``scalar`` becomes."""
-    if type(dtype) is not CheckpointDtype:
-        raise not_of_mmengine('numpy.dtype', repr(dtype))
-    return np.frombuffer(value, dtype.dtype)[0]
-
-
-def not_of_mmengine(name: str, what: str) -> pickle.UnpicklingError:
-    """The error for a use of a name that MMEngine's checkpoints do not make."""
-    return pickle.UnpicklingError(
-        f'the file asks {name} for {what}, which no MMEngine checkpoint does'
-    )
+def refused(name: str) -> pickle.UnpicklingError:
+    """The error for something that MMEngine's checkpoints do not hold."""
+    return pickle.UnpicklingError(f'the file asks {name}, as no MMEngine checkpoint')
 
 
 def allow_mmengine_checkpoints() -> None:
-    """Let ``torch.load(weights_only=True)`` read MMEngine's own checkpoints.
-
-    They hold log histories (numpy arrays in ``HistoryBuffer``) beside the weights.
-    """
+    """Let ``torch.load(weights_only=True)`` read MMEngine's checkpoints, as records."""
     modules = ('numpy.core.multiarray', 'numpy._core.multiarray')
     torch.serialization.add_safe_globals(
         [
-            HistoryBuffer,
-            (history_buffer_method, 'builtins.getattr'),
-            (CheckpointArray, 'numpy.ndarray'),
-            (CheckpointDtype, 'numpy.dtype'),
-            *((empty_array, f'{module}._reconstruct') for module in modules),
-            *((number, f'{module}.scalar') for module in modules),
+            (History, 'mmengine.logging.history_buffer.HistoryBuffer'),
+            (Method, 'builtins.getattr'),
+            (Bytes, 'builtins.bytes'),
+            (Record, 'numpy.ndarray'),
+            (Dtype, 'numpy.dtype'),
+            *((Array, f'{module}._reconstruct') for module in modules),
+            *((Number, f'{module}.scalar') for module in modules),
         ]
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import pickle
+from collections import Counter, OrderedDict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -14,7 +15,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmengine.runner import checkpoint as checkpoint_module
 
-from mmseg_pointrend.compat import MissingOps, safe_loader
+from mmseg_pointrend.compat import MissingOps, one_sentence, safe_loader
 from mmseg_pointrend.errors import InputError
 
 reconstruct = np.ones(1).__reduce__()[0]
@@ -90,7 +91,7 @@ def test_getattr_cannot_climb_from_a_method_to_its_globals(tmp_path):
     path = tmp_path / 'evil.pth'
     method = Call(getattr, HistoryBuffer, 'min')
     torch.save(dict(extra=method), path)
-    assert load(path)['extra'] is HistoryBuffer.min
+    assert load(path)['extra'] is None
     torch.save(dict(extra=Call(getattr, method, '__globals__')), path)
     with pytest.raises(InputError, match=r'safe to load'):
         load(path)
@@ -100,6 +101,9 @@ def test_an_array_over_memory_that_the_file_chose_is_refused(tmp_path):
     path = tmp_path / 'evil.pth'
     array = Call(np.ndarray, (1,), 'O', b'A' * 8)
     torch.save(dict(extra=Call(HistoryBuffer, array, array)), path)
+    with pytest.raises(InputError, match=r'it asks for HistoryBuffer'):
+        load(path)
+    torch.save(dict(extra=array), path)
     with pytest.raises(InputError, match=r'it asks for numpy.ndarray'):
         load(path)
 
@@ -132,10 +136,120 @@ def test_an_array_or_number_of_anything_but_numbers_is_refused(tmp_path, name):
             load(path)
 
 
-def test_memory_of_an_array_is_not_the_files_to_ask_for(tmp_path):
+class Interface(OrderedDict):
+    """Unpickles to an ``OrderedDict`` that numpy takes for memory at an address."""
+
+    def __reduce__(self):
+        memory = dict(typestr='<u8', data=(0x414141, False), shape=(1,), version=3)
+        return OrderedDict, (), {'__array_interface__': memory}
+
+
+def spoilt_history(**state):
+    history = HistoryBuffer([1.0], [1])
+    vars(history).update(state)
+    return history
+
+
+empty = Call(reconstruct, np.ndarray, (0,), b'b')
+current = Call(getattr, HistoryBuffer, 'current')
+rebuild_from_type = torch._tensor._rebuild_from_type_v2
+CRAFTED = {
+    'memory in a call': Call(HistoryBuffer, Interface(), Interface()),
+    'memory as history': spoilt_history(_log_history=Interface()),
+    'other lengths': spoilt_history(_log_history=np.ones(2)),
+    'a matrix': spoilt_history(_log_history=np.ones((1, 1))),
+    'no length': spoilt_history(max_length='1'),
+    'memory in a dictionary': Interface(),
+    'an array without values': empty,
+    'a huge array': Call(reconstruct, np.ndarray, (1 << 40,), b'O'),
+    'an array on one side': empty(1, (-1,), np.dtype('f8'), False, b'A' * 8),
+    'fewer values': empty(1, (2,), np.dtype('f8'), False, b'A' * 8),
+    'text for values': empty(1, (1,), np.dtype('f8'), False, 'A' * 8),
+    'memory shared with a tensor': Call(
+        torch._utils._rebuild_device_tensor_from_numpy,
+        *(np.ones(2), torch.float64, 'cpu', False),
+    ),
+    'a statistic that is called': Call(
+        rebuild_from_type, current, OrderedDict, (Interface(),), {'x': 1}
+    ),
+    'a class': OrderedDict,
+    'a function': torch._utils._rebuild_tensor_v2,
+}
+
+
+@pytest.mark.parametrize('name', CRAFTED)
+def test_nothing_crafted_comes_out_of_a_file(tmp_path, name):
     path = tmp_path / 'evil.pth'
-    torch.save(dict(extra=Call(reconstruct, np.ndarray, (1 << 40,), b'O')), path)
-    assert load(path)['extra'].nbytes == 0
+    torch.save(dict(state_dict={}, extra=[CRAFTED[name]]), path)
+    with pytest.raises(InputError, match=r'evil.pth is not ') as caught:
+        load(path)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_tensor_with_an_attribute_is_refused(tmp_path):
+    tensor = torch.ones(1)
+    tensor.__array_interface__ = dict(typestr='<u8', data=(0x414141, False))
+    torch.save(dict(extra=tensor), tmp_path / 'evil.pth')
+    with pytest.raises(InputError, match=r'asks for torch.Tensor'):
+        load(tmp_path / 'evil.pth')
+
+
+def test_a_file_does_not_change_the_statistics_of_logs(tmp_path, monkeypatch):
+    path = tmp_path / 'evil.pth'
+    with monkeypatch.context() as patch:
+        patch.setitem(HistoryBuffer._statistics_methods, 'mean', max)
+        torch.save(dict(extra=HistoryBuffer([1.0, 3.0], [1, 1])), path)
+    with pytest.raises(InputError, match=r'not safe to load'):
+        load(path)
+    assert HistoryBuffer([1.0, 3.0], [1, 1]).statistics('mean') == 2
+
+
+def test_a_list_inside_itself_ends_in_a_sentence(tmp_path):
+    endless = []
+    endless.append(endless)
+    torch.save(dict(extra=endless), tmp_path / 'evil.pth')
+    with pytest.raises(InputError, match=r'evil.pth is not a checkpoint'):
+        load(tmp_path / 'evil.pth')
+
+
+def test_an_error_shows_no_control_characters():
+    with pytest.raises(InputError) as caught, one_sentence('evil.pth'):
+        raise pickle.UnpicklingError('GLOBAL \x1b[2J.x was not allowed')
+    assert str(caught.value).isprintable()
+
+
+def test_what_checkpoints_hold_comes_back(tmp_path):
+    path = tmp_path / 'all.pth'
+    state = torch.nn.Linear(2, 3).state_dict()
+    content = dict(
+        state_dict=state,
+        param_schedulers=[dict(milestones=Counter([1, 1, 5]))],
+        logs=HistoryBuffer(),
+        nothing=np.zeros((0, 3)),
+        pair=(1, {2.5}, None, b'', torch.float16, torch.Size([2])),
+        parameter=torch.nn.Parameter(torch.ones(1)),
+    )
+    torch.save(content, path)
+    loaded = load(path)
+    assert loaded['state_dict']._metadata == state._metadata
+    assert loaded['state_dict']['bias'].equal(state['bias'])
+    assert loaded['param_schedulers'] == content['param_schedulers']
+    assert type(loaded['param_schedulers'][0]['milestones']) is Counter
+    loaded['logs'].update(2.0)
+    assert loaded['logs'].mean() == 2
+    assert loaded['nothing'].shape == (0, 3)
+    assert loaded['pair'] == content['pair']
+    assert loaded['parameter'] == 1
+
+
+def test_weights_alone_are_the_state_dict_itself(tmp_path):
+    """Backbones of MMSegmentation look their weights up in it."""
+    state = torch.nn.Linear(2, 3).state_dict()
+    torch.save(state, tmp_path / 'weights.pth')
+    loaded = load(tmp_path / 'weights.pth')
+    assert list(loaded) == ['weight', 'bias']
+    assert loaded['meta'] == {}
+    assert 'meta' not in loaded
 
 
 @pytest.mark.parametrize('code', ['f2', 'f4', '>f8', 'i1', '<i8', 'u2', '?'])
@@ -155,7 +269,7 @@ def test_a_checkpoint_saved_again_is_an_ordinary_one(tmp_path):
     path = tmp_path / 'iter_7.pth'
     real_checkpoint(path)
     torch.save(load(path), path)
-    assert b'CheckpointArray' not in path.read_bytes()
+    assert b'mmseg_pointrend' not in path.read_bytes()
     history = load(path)['message_hub']['log_scalars']['train/loss']
     history.update(1.5)
     assert history.current() == 1.5

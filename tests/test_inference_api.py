@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import batch
+from mmengine.runner import load_checkpoint
 from mmseg.apis import (
     MMSegInferencer,
     inference_model,
@@ -94,12 +95,27 @@ def plain_weights(trained, tmp_path):
 def test_a_random_point_head_does_not_predict(tiny_config, plain_weights, image):
     model = init_model(str(tiny_config), str(plain_weights), device='cpu')
     for one in (model, deepcopy(model)):
-        with pytest.raises(InputError, match=r'^the weights .* none of the point head'):
+        with pytest.raises(
+            InputError, match=r'^the weights .* none for this point head'
+        ):
             inference_model(one, str(image))
     inputs, samples = batch(num_classes=19)
     with torch.no_grad():
         model.train().loss(inputs, samples)
     labels(inference_model(model.eval(), str(image)))
+
+
+def test_a_point_head_of_another_width_does_not_predict(tiny_config, trained, image):
+    wider = {'model.point_head.mlp.hidden_channels': 48}
+    checkpoint = str(trained / 'iter_4.pth')
+    model = init_model(str(tiny_config), checkpoint, 'cpu', cfg_options=wider)
+    with pytest.raises(InputError, match=r'none for this point head'):
+        inference_model(model, str(image))
+
+
+def test_loading_other_weights_later_keeps_a_point_head(model, plain_weights, image):
+    load_checkpoint(model, str(plain_weights), map_location='cpu')
+    labels(inference_model(model, str(image)))
 
 
 def test_a_plain_state_dict_is_loaded(tiny_config, plain_weights, trained, image):

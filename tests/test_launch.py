@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import tiny_model
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from mmseg_pointrend.errors import InputError, exit_with_sentence
 from mmseg_pointrend.launch import (
@@ -118,6 +119,47 @@ def test_configs_that_import_the_package_are_guarded():
     assert cfg.default_hooks.checkpoint.type == 'ResumableCheckpointHook'
     assert cfg.default_hooks.checkpoint.interval == 7
     assert cfg.default_hooks.invalid_loss.max_skips == 3
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'kept'),
+    [
+        (None, True),
+        (CheckpointHook(), True),
+        (dict(type='MyHook'), True),
+        (dict(type=CheckpointHook), False),
+        (dict(type='mmengine.CheckpointHook'), False),
+    ],
+)
+def test_only_a_plain_checkpoint_hook_is_replaced(checkpoint, kept):
+    hooks = dict(checkpoint=checkpoint)
+    imports = dict(imports='mmseg_pointrend.models')
+    cfg = Config(dict(custom_imports=imports, default_hooks=hooks))
+    guard_training(cfg)
+    if kept:
+        assert cfg.default_hooks.checkpoint == checkpoint
+    else:
+        assert cfg.default_hooks.checkpoint.type == 'ResumableCheckpointHook'
+
+
+@pytest.mark.parametrize(
+    'keys',
+    [
+        dict(custom_imports=None),
+        dict(custom_imports=dict(imports=None)),
+        dict(custom_imports=dict(imports='mmseg_pointrend_x')),
+    ],
+)
+def test_a_config_that_imports_something_else_stays_as_it_is(keys):
+    cfg = Config(keys)
+    guard_training(cfg)
+    assert cfg.to_dict() == keys
+
+
+def test_a_config_without_hooks_is_guarded():
+    cfg = Config(dict(custom_imports=OURS, default_hooks=None))
+    guard_training(cfg)
+    assert len(cfg.default_hooks) == 3
 
 
 def test_configs_without_the_package_stay_as_they_are():

@@ -103,6 +103,21 @@ def test_a_random_state_goes_on_where_it_was_taken_and_is_safe_to_load(tmp_path)
     assert draw() == drawn
 
 
+@pytest.mark.parametrize('position', [-1, 625, 10**8, 1.0, True])
+def test_a_random_state_outside_of_the_generator_is_refused(position):
+    state = random_state()
+    state['numpy']['state']['pos'] = position
+    with pytest.raises(InputError, match=r'random state of numpy at .* 0 to 624'):
+        set_random_state(state)
+
+
+@pytest.mark.parametrize('meta', [[1], dict(iter='x'), dict(iter=2, seed='7'), {}])
+def test_what_is_no_meta_information_is_nothing_to_resume_from(tmp_path, meta):
+    content = dict(state_dict={}, meta=meta, message_hub={})
+    torch.save(content, tmp_path / 'iter_2.pth')
+    assert last_good_checkpoint(tmp_path) is None
+
+
 def test_a_training_without_a_seed_keeps_the_seed_of_its_start(tmp_path):
     save(tmp_path / 'iter_2.pth')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmseg_pointrend.errors import InputError
+
 
 def random_state() -> dict[str, Any]:
     """Where the generators of Python, numpy and torch are, in this process.
@@ -27,7 +29,17 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Go on where :func:`random_state` was called."""
+    """Go on where :func:`random_state` was called.
+
+    Raises:
+        InputError: the state is none of numpy's, which would read beyond its memory.
+    """
+    position = state['numpy']['state']['pos']
+    if type(position) is not int or not 0 <= position <= 624:
+        raise InputError(
+            f'the checkpoint has a random state of numpy at {position!r}, which must '
+            'lie in 0 to 624: resume from another checkpoint.'
+        )
     random.setstate(state['python'])
     np.random.set_state(state['numpy'])
     torch.set_rng_state(state['torch'].cpu())

@@ -93,8 +93,6 @@ class PointRendEncoderDecoder(EncoderDecoder):
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
         if classifier is not None:
             classifier.register_forward_pre_hook(keep_input)
-        self.point_head_is_missing = False
-        self.register_load_state_dict_post_hook(note_missing_point_head)
 
     @property
     def reads_decode_head(self) -> bool:
@@ -244,7 +242,6 @@ class PointRendEncoderDecoder(EncoderDecoder):
             The losses and accuracies under ``decode.*`` (``decode_0.*``, … for a list),
             ``point.*`` and ``aux.*``.
         """
-        self.point_head_is_missing = False
         maps, feats = self.extract_maps(inputs)
         fine, coarse = self.run_decode_heads(maps, feats)
         losses: dict[str, Tensor] = {}
@@ -273,7 +270,17 @@ class PointRendEncoderDecoder(EncoderDecoder):
 
         Args:
             inputs: images, (N, 3, H, W).
+
+        Raises:
+            InputError: weights were loaded, but none that fit the point head, and it
+                has not been trained since.
         """
+        if self.point_head.has_weights is False:
+            raise InputError(
+                'the weights that were loaded have none for this point head, and '
+                'random ones would spoil the prediction: train with load_from=FILE, or '
+                'take the plain config.'
+            )
         fine, coarse = self.run_decode_heads(*self.extract_maps(inputs))
         return fine, coarse[-1]
 
@@ -320,17 +327,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
             The samples with ``pred_sem_seg`` (1, H, W), int64, and, where
             ``test_cfg.return_logits`` or the slide mode asks for it, ``seg_logits``
             (K, H, W): logits, or the probability of a binary model.
-
-        Raises:
-            InputError: weights were loaded, but none of the point head, and it has not
-                been trained since.
         """
-        if self.point_head_is_missing:
-            raise InputError(
-                'the weights that were loaded have none of the point head, and random '
-                'ones would spoil the prediction: train with load_from=FILE, or take '
-                'the plain config.'
-            )
         if self.test_cfg.mode == 'slide' or self.test_cfg.get('resize_logits', False):
             return super().predict(inputs, data_samples)
         feats, coarse = self.coarse_prediction(inputs)
@@ -457,13 +454,6 @@ def keep_input(module: nn.Module, args: tuple[Tensor]) -> None:
     kept = getattr(module, 'kept_inputs', None)
     if kept is not None:
         kept.append(args[0])
-
-
-def note_missing_point_head(module: PointRendEncoderDecoder, keys: Any) -> None:
-    """After loading weights: note whether those of the point head are missing."""
-    module.point_head_is_missing = any(
-        'point_head.' in key for key in keys.missing_keys
-    )
 
 
 def window_starts(size: int, crop: int, stride: int) -> list[int]:

@@ -167,6 +167,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         self.reads_decode_head = DECODE_HEAD in in_index
         self.fine_from = fine_from
         self.follows_decode_head = False  # PointRendEncoderDecoder says otherwise
+        self.has_weights: bool | None = None  # loaded or trained; None: nobody tried
         self.uncertainty = get_uncertainty(
             uncertainty, self.out_channels, self.threshold
         )
@@ -268,6 +269,7 @@ class PointRendHead(BaseCascadeDecodeHead):
         Returns:
             The losses by name and ``acc_point`` in percent.
         """
+        self.has_weights = True
         fine = self.fine_features(inputs)
         if self.detach:
             fine, prev_output = [one.detach() for one in fine], prev_output.detach()
@@ -286,6 +288,16 @@ class PointRendHead(BaseCascadeDecodeHead):
         )
         logits = self.mlp(self.sample(maps, points), self.sample([prev_output], points))
         return self.loss_by_feat(logits, points, labels)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
+    ) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        fits = all(
+            getattr(state_dict.get(prefix + name), 'shape', None) == weight.shape
+            for name, weight in self.named_parameters()
+        )
+        self.has_weights = bool(self.has_weights) or fits
 
     def loss_by_feat(
         self, point_logits: Tensor, points: Tensor, labels: Tensor
