@@ -160,8 +160,9 @@ def checked(value: Any, known: dict[int, Any] | None = None) -> Any:
 
     Returns:
         The same, of dictionaries, lists, tuples, sets, plain values, tensors, arrays
-        and ``HistoryBuffer``, none of which has an attribute that the file chose but
-        ``_metadata`` of a state dict.
+        and ``HistoryBuffer``. Of attributes that the file gives to tensors and
+        dictionaries only the ``_metadata`` of state dicts is left: numpy, for one,
+        would take ``__array_interface__`` for memory.
 
     Raises:
         pickle.UnpicklingError: there is anything else.
@@ -172,19 +173,15 @@ def checked(value: Any, known: dict[int, Any] | None = None) -> Any:
         return value
     if id(value) in known:
         return known[id(value)]
-    attributes = dict(getattr(value, '__dict__', {}))
-    metadata = attributes.pop('_metadata', None) if kind is OrderedDict else None
-    if attributes:
-        raise refused(f'{kind.__module__}.{kind.__qualname__}')
     result: Any
     if kind in (Tensor, Parameter):
-        result = value
+        result = Tensor.detach(value)
     elif kind in (dict, OrderedDict, Counter):
         result = kind()
-        for key, entry in value.items():
+        for key, entry in kind.items(value):
             result[checked(key, known)] = checked(entry, known)
-        if metadata is not None:
-            result._metadata = checked(metadata, known)
+        if kind is OrderedDict and '_metadata' in vars(value):
+            result._metadata = checked(vars(value)['_metadata'], known)
     elif kind in (list, tuple, set):
         result = kind(checked(entry, known) for entry in value)
     elif issubclass(kind, Record):

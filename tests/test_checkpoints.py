@@ -159,7 +159,6 @@ CRAFTED = {
     'other lengths': spoilt_history(_log_history=np.ones(2)),
     'a matrix': spoilt_history(_log_history=np.ones((1, 1))),
     'no length': spoilt_history(max_length='1'),
-    'memory in a dictionary': Interface(),
     'an array without values': empty,
     'a huge array': Call(reconstruct, np.ndarray, (1 << 40,), b'O'),
     'an array on one side': empty(1, (-1,), np.dtype('f8'), False, b'A' * 8),
@@ -186,12 +185,20 @@ def test_nothing_crafted_comes_out_of_a_file(tmp_path, name):
     assert '\n' not in str(caught.value)
 
 
-def test_a_tensor_with_an_attribute_is_refused(tmp_path):
-    tensor = torch.ones(1)
-    tensor.__array_interface__ = dict(typestr='<u8', data=(0x414141, False))
-    torch.save(dict(extra=tensor), tmp_path / 'evil.pth')
-    with pytest.raises(InputError, match=r'asks for torch.Tensor'):
-        load(tmp_path / 'evil.pth')
+def test_attributes_that_a_file_gives_are_left_out(tmp_path):
+    tensor, parameter = torch.ones(1), torch.nn.Parameter(torch.ones(1))
+    state = OrderedDict(tensor=tensor, parameter=parameter)
+    counter = Counter([1])
+    for one in (tensor, parameter, state, counter):
+        one.__array_interface__ = dict(typestr='<u8', data=(0x414141, False))
+        one.detach = OrderedDict
+    torch.save(dict(state_dict=state, extra=counter), tmp_path / 'odd.pth')
+    loaded = load(tmp_path / 'odd.pth')
+    weights = loaded['state_dict']
+    assert weights == state
+    assert loaded['extra'] == counter
+    for one in (weights, loaded['extra'], *weights.values()):
+        assert vars(one) == {}
 
 
 def test_a_file_does_not_change_the_statistics_of_logs(tmp_path, monkeypatch):

@@ -249,7 +249,7 @@ def test_resuming_does_not_run_the_config_of_a_checkpoint(
     code, proof, tiny_config, tmp_path
 ):
     train_here(tiny_config, tmp_path, **{'train_cfg.max_iters': 2})
-    checkpoint = torch.load(tmp_path / 'iter_2.pth')
+    checkpoint = CheckpointLoader.load_checkpoint(str(tmp_path / 'iter_2.pth'))
     checkpoint['meta'].update(config=code, cfg=code)
     checkpoint['message_hub']['runtime_info']['cfg'] = code
     torch.save(checkpoint, tmp_path / 'iter_2.pth')
