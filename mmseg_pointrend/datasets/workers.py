@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.progress import track
@@ -53,7 +54,8 @@ def run_in_workers(
         min(workers, len(items)), mp_context=context, initializer=_start_worker
     )
     try:
-        futures = [pool.submit(function, item) for item in items]
+        with interrupts_held():  # here the processes are started
+            futures = [pool.submit(function, item) for item in items]
         results = []
         # In order: a Ctrl-C while as_completed takes the locks of all futures would
         # leave some locked, and the pool waiting for them. A loop, because a
@@ -68,6 +70,19 @@ def run_in_workers(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Take a Ctrl-C only afterwards, and never in processes forked meanwhile."""
+    if not hasattr(signal, 'pthread_sigmask'):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:
