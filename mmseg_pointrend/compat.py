@@ -68,11 +68,11 @@ def one_sentence(filename: str) -> Iterator[None]:
             'or start from random weights with model.pretrained=None.'
         ) from error
     except pickle.UnpicklingError as error:
-        wanted = re.search(r'(?<=file asks )[\w.]+|(?<=GLOBAL )[\w.]+', str(error))
+        wanted = re.search(r'(?:file asks|GLOBAL) ([\w.]+)', str(error))
         if wanted is None:
             raise not_a_checkpoint(filename) from error
         raise InputError(
-            f'{filename} is not safe to load, it asks for {wanted.group()}: '
+            f'{filename} is not safe to load, it asks for {wanted[1]}: '
             'give a checkpoint of MMEngine or a plain state dict.'
         ) from error
     except Exception as error:  # a damaged or crafted file can cause any

@@ -148,9 +148,8 @@ def resume_latest(cfg: Config) -> None:
     found = last_good_checkpoint(cfg.work_dir)
     if found is not None:
         path, checkpoint = found
-        done = checkpoint['meta'].get('iter')
         wanted = (cfg.get('train_cfg') or {}).get('max_iters')
-        if None not in (done, wanted) and done >= wanted:
+        if wanted is not None and checkpoint['meta']['iter'] >= wanted:
             print(
                 f'{path} has all {wanted} iterations: raise train_cfg.max_iters to '
                 'train on.',
