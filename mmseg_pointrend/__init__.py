@@ -3,9 +3,10 @@
 Importing this package registers its modules in MMSegmentation's registries.
 """
 
-from mmseg_pointrend import versions  # isort: skip  (says what is too old, first)
 from mmseg_pointrend import compat  # isort: skip  (must come before mmseg)
-from mmseg_pointrend import datasets, evaluation, hooks, models
+from mmseg_pointrend.engine import safe_loading  # isort: skip
+from mmseg_pointrend import datasets, evaluation, models
+from mmseg_pointrend.engine import hooks
 
 __version__ = '0.1.0'
-__all__ = ['compat', 'datasets', 'evaluation', 'hooks', 'models', 'versions']
+__all__ = ['compat', 'datasets', 'evaluation', 'hooks', 'models', 'safe_loading']

@@ -10,7 +10,8 @@ import argparse
 from pathlib import Path
 
 try:
-    from mmseg_pointrend.benchmark import (
+    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.studies.speed import (
         AUTOCAST,
         CONTENDERS,
         LOGITS,
@@ -18,7 +19,6 @@ try:
         Settings,
         run_benchmark,
     )
-    from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 

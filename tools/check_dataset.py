@@ -18,8 +18,8 @@ try:
         check_config,
         summary,
     )
+    from mmseg_pointrend.engine.config import add_cfg_options, load_config
     from mmseg_pointrend.errors import InputError, exit_with_sentence
-    from mmseg_pointrend.launch import add_cfg_options, load_config
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 

@@ -74,13 +74,13 @@ ROWS = {
     'numpy2.4': Row(instead={'numpy': 'numpy==2.4.0'}, refused='numpy 2.4.0'),
 }
 QUICK = [
-    'tests/test_points.py',
-    'tests/test_label_rendering.py',
-    'tests/test_point_rend_head.py',
-    'tests/test_segmentor.py',
-    'tests/test_parity.py',
-    'tests/test_checkpoints.py',
-    'tests/test_untrusted_checkpoints.py',
+    'tests/rendering/test_points.py',
+    'tests/rendering/test_label_rendering.py',
+    'tests/models/test_point_rend_head.py',
+    'tests/models/test_segmentor.py',
+    'tests/models/test_parity.py',
+    'tests/engine/test_checkpoints.py',
+    'tests/engine/test_untrusted_checkpoints.py',
 ]
 TESTS = {'quick': ['-m', 'not slow', *QUICK], 'fast': ['-m', 'not slow'], 'all': []}
 LIBRARIES = ('torch', 'numpy', 'mmcv', 'mmengine', 'mmseg')

@@ -17,15 +17,15 @@ from pathlib import Path
 try:
     from mmengine import dump
 
-    from mmseg_pointrend.comparison.costs import measure_costs
-    from mmseg_pointrend.comparison.report import print_costs, print_scores
-    from mmseg_pointrend.comparison.score_checkpoint import (
+    from mmseg_pointrend.engine.config import add_cfg_options, load_config
+    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.studies.accuracy.costs import measure_costs
+    from mmseg_pointrend.studies.accuracy.report import print_costs, print_scores
+    from mmseg_pointrend.studies.accuracy.score_checkpoint import (
         load_for_testing,
         score_checkpoint,
     )
-    from mmseg_pointrend.comparison.training import Contender, recipe_of, train
-    from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.launch import add_cfg_options, load_config
+    from mmseg_pointrend.studies.accuracy.training import Contender, recipe_of, train
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 

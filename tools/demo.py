@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from mmseg_pointrend.demo import run_demo
 from mmseg_pointrend.errors import exit_with_sentence
+from mmseg_pointrend.studies.demo.run import run_demo
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 

@@ -24,14 +24,14 @@ try:
     from rich.progress import track
     from rich.table import Table
 
-    from mmseg_pointrend.benchmark.hosts import Costs, host_costs
+    from mmseg_pointrend.engine.config import load_config
     from mmseg_pointrend.errors import (
         InputError,
         exit_with_sentence,
         name_some,
         one_line,
     )
-    from mmseg_pointrend.launch import load_config
+    from mmseg_pointrend.studies.speed.hosts import Costs, host_costs
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 

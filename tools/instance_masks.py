@@ -10,7 +10,7 @@ from pathlib import Path
 
 try:
     from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.instance_masks.example import run_example
+    from mmseg_pointrend.studies.instance_masks.example import run_example
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_pointrend.street_scenes import write_dataset
+from mmseg_pointrend.studies.demo.street_scenes import write_dataset
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmseg_pointrend.datasets.prepare_camvid import prepare_camvid
+    from mmseg_pointrend.datasets.preparation.prepare_camvid import prepare_camvid
     from mmseg_pointrend.errors import exit_with_sentence
 
     with exit_with_sentence():

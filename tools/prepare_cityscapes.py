@@ -26,7 +26,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from mmseg_pointrend.datasets.prepare_cityscapes import prepare_cityscapes
+    from mmseg_pointrend.datasets.preparation.prepare_cityscapes import (
+        prepare_cityscapes,
+    )
     from mmseg_pointrend.errors import InputError
 
     try:

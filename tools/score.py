@@ -11,10 +11,10 @@ from pathlib import Path
 try:
     from mmengine import dump
 
-    from mmseg_pointrend.comparison.report import plot_budgets, print_scores
-    from mmseg_pointrend.comparison.score_checkpoint import score_checkpoint
+    from mmseg_pointrend.engine.config import add_cfg_options, load_config
     from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.launch import add_cfg_options, load_config
+    from mmseg_pointrend.studies.accuracy.report import plot_budgets, print_scores
+    from mmseg_pointrend.studies.accuracy.score_checkpoint import score_checkpoint
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 
 try:
-    from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.launch import (
+    from mmseg_pointrend.engine.config import (
         add_arguments,
         build_runner,
         draw_predictions,
@@ -18,7 +17,8 @@ try:
         save_predictions,
         use_tta,
     )
-    from mmseg_pointrend.testing import TestingHook
+    from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
+    from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 
 try:
-    from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.launch import (
+    from mmseg_pointrend.engine.config import (
         add_arguments,
         build_runner,
         guard_training,
@@ -17,6 +16,7 @@ try:
         resume_latest,
         use_amp,
     )
+    from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 

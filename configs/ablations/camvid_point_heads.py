@@ -2,7 +2,7 @@
 # tools/train.py THIS --cfg-options load_from=PLAIN_CHECKPOINT, then tools/score.py THIS
 _base_ = '../pointrend_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
 custom_imports = dict(
-    imports=['mmseg_pointrend', 'mmseg_pointrend.comparison.point_heads']
+    imports=['mmseg_pointrend', 'mmseg_pointrend.studies.accuracy.point_heads']
 )
 res2 = dict(in_index=[0], in_channels=[24])
 mlp = dict(hidden_channels=256, num_layers=3, residual=False)

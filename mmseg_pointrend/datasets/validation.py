@@ -28,7 +28,7 @@ from mmseg_pointrend.datasets.pairs import (
     load_image,
     load_label,
 )
-from mmseg_pointrend.datasets.workers import check_workers, run_in_workers
+from mmseg_pointrend.datasets.preparation.workers import check_workers, run_in_workers
 from mmseg_pointrend.errors import InputError, one_line
 
 SPLITS = ('train', 'val', 'test')

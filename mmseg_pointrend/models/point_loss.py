@@ -8,7 +8,7 @@ import torch
 from mmseg.models.losses import accuracy
 from torch import Tensor, nn
 
-from mmseg_pointrend.uncertainty import logit
+from mmseg_pointrend.rendering.uncertainty import logit
 
 
 def point_losses(

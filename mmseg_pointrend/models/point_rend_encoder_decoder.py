@@ -18,8 +18,6 @@ from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.grids import Size, map_size
-from mmseg_pointrend.labels import decide
 from mmseg_pointrend.models.checks import (
     check_channels,
     check_classes,
@@ -33,6 +31,8 @@ from mmseg_pointrend.models.checks import (
 )
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.view import View, padding_of
+from mmseg_pointrend.rendering.grids import Size, map_size
+from mmseg_pointrend.rendering.labels import decide
 
 INHERITED = (
     'num_classes',

@@ -14,7 +14,11 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmseg_pointrend.errors import InputError, check_arguments
-from mmseg_pointrend.grids import (
+from mmseg_pointrend.models.checks import check_channels, check_keys
+from mmseg_pointrend.models.point_loss import point_losses
+from mmseg_pointrend.models.uncertainties import get_uncertainty
+from mmseg_pointrend.models.view import padding_of, paddings_of
+from mmseg_pointrend.rendering.grids import (
     Grid,
     Region,
     Size,
@@ -22,17 +26,12 @@ from mmseg_pointrend.grids import (
     subdivision_grids,
     valid_region,
 )
-from mmseg_pointrend.models.checks import check_channels, check_keys
-from mmseg_pointrend.models.point_loss import point_losses
-from mmseg_pointrend.models.view import padding_of, paddings_of
-from mmseg_pointrend.points import (
+from mmseg_pointrend.rendering.points import (
     default_num_points,
-    point_sample,
     sample_training_points,
 )
-from mmseg_pointrend.reading import read_features
-from mmseg_pointrend.rendering import Renderer, Step
-from mmseg_pointrend.uncertainty import get_uncertainty
+from mmseg_pointrend.rendering.refinement import Renderer, Step
+from mmseg_pointrend.rendering.sampling import point_sample, read_features
 
 DECODE_HEAD = 'decode_head'
 
@@ -59,7 +58,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             ``'neck'`` for what the decode head is given, which are the backbone's maps
             where there is no neck; ``'backbone'`` for those that enter the neck.
         mlp: config of the point classifier.
-        uncertainty: name of the measure, see :mod:`mmseg_pointrend.uncertainty`.
+        uncertainty: name of the measure, see :mod:`~mmseg_pointrend.models.uncertainties`.
         num_points: N of section 3.1, training points an image; None means
             ceil(H / 16) * ceil(W / 16) of the crop.
         oversample_ratio: k of section 3.1.
@@ -433,7 +432,7 @@ class PointRendHead(BaseCascadeDecodeHead):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The steps of :meth:`render`: logits and the pixels classified again.
 
-        See :meth:`mmseg_pointrend.rendering.Renderer.refine`.
+        See :meth:`mmseg_pointrend.rendering.refinement.Renderer.refine`.
         """
         steps = self.steps(coarse, target, regions)
         return self.renderer(self.fine_features(inputs), coarse).refine(coarse, steps)

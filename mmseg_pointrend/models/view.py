@@ -9,7 +9,7 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.grids import Grid, Padding, Size, original_grid
+from mmseg_pointrend.rendering.grids import Grid, Padding, Size, original_grid
 
 
 def padding_of(meta: dict) -> Padding:

@@ -1,0 +1,308 @@
+"""From command-line arguments to MMEngine's Runner."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from argparse import ArgumentParser
+from contextlib import nullcontext
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS, METRICS
+
+from mmseg_pointrend.compat import init_dist_without_cuda
+from mmseg_pointrend.engine.checkpoints import POINTER, last_good_checkpoint
+from mmseg_pointrend.engine.processes import LAUNCHERS, check_launcher, refuse_sync_bn
+from mmseg_pointrend.errors import InputError, one_line
+
+
+class KeyValueAction(DictAction):
+    """MMEngine's ``DictAction``, with a sentence for a word without ``=``."""
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Any,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        for value in values:
+            if '=' not in value:
+                parser.error(f'{option_string} {value}: give key=value.')
+        super().__call__(parser, namespace, values, option_string)
+
+
+def add_cfg_options(parser: ArgumentParser, example: str) -> None:
+    """Add ``--cfg-options``, a dictionary of dotted keys, with an example to show."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValueAction,
+        default={},
+        help=f'override config keys: {example}',
+    )
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments that ``tools/train.py`` and ``tools/test.py`` share."""
+    parser.add_argument('--work-dir', help='where logs and checkpoints go')
+    add_cfg_options(parser, 'model.pretrained=None train_cfg.max_iters=100')
+    parser.add_argument('--launcher', choices=['none', *LAUNCHERS], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(
+    path: str,
+    options: dict[str, Any] | None = None,
+    *,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+    local_rank: int = 0,
+) -> Config:
+    """Read a config file and apply the command line's overrides.
+
+    Args:
+        path: config file.
+        options: dotted keys and their values, from ``--cfg-options``.
+        work_dir: where logs and checkpoints go; by default the config's, or
+            ``work_dirs/`` and the config's name.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        local_rank: number of this process on its node, where the launcher has not
+            put it into the environment.
+
+    Raises:
+        InputError: the file does not exist or is no config.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'the config file {path} does not exist: check the path.')
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:
+        reason = one_line(error)
+        hint = (
+            "pip install 'setuptools<82' for mmseg::, or take a relative path"
+            if 'pkg_resources' in reason
+            else 'mend it'
+        )
+        raise InputError(f'{path} is not a valid config ({reason}): {hint}.') from error
+    if options:
+        cfg.merge_from_dict(options)
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
+    return cfg
+
+
+def keep_testing_only(cfg: Config) -> None:
+    """Drop what only training needs, so that testing runs without training data.
+
+    MMEngine builds the training data set when a hook asks for the iteration, which
+    MMSegmentation's visualization does for every picture.
+    """
+    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+        cfg[key] = None
+
+
+def guard_training(cfg: Config) -> None:
+    """Give a config of ours the hooks with which trainings survive and end clearly.
+
+    It keeps those that it has; a plain ``CheckpointHook`` becomes a resumable one. A
+    config without ``custom_imports`` of this package stays as it is, so that other
+    programs can read what MMEngine writes of it into the work dir.
+    """
+    imports = (cfg.get('custom_imports') or {}).get('imports') or []
+    imports = [imports] if isinstance(imports, str) else imports
+    if not any(name.split('.')[0] == 'mmseg_pointrend' for name in imports):
+        return
+    hooks = {
+        'checkpoint': dict(type='CheckpointHook'),
+        'invalid_loss': dict(type='InvalidLossHook'),
+        'num_classes': dict(type='NumClassesHook'),
+        **(cfg.get('default_hooks') or {}),
+    }
+    checkpoint = hooks['checkpoint']
+    if isinstance(checkpoint, dict):
+        kind = checkpoint.get('type')
+        kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+        if kind is CheckpointHook:
+            hooks['checkpoint'] = {**checkpoint, 'type': 'ResumableCheckpointHook'}
+    cfg.default_hooks = hooks
+
+
+def resume_latest(cfg: Config) -> None:
+    """Continue from the latest good checkpoint in the work dir, if any (``--resume``).
+
+    Where the config has no seed, the checkpoint's gives the same order of the data.
+
+    Raises:
+        InputError: the work dir names a checkpoint and holds none that can be read.
+    """
+    found = last_good_checkpoint(cfg.work_dir)
+    if found is not None:
+        path, checkpoint = found
+        wanted = (cfg.get('train_cfg') or {}).get('max_iters')
+        if wanted is not None and checkpoint['meta']['iter'] >= wanted:
+            print(
+                f'{path} has all {wanted} iterations: raise train_cfg.max_iters to '
+                'train on.',
+                file=sys.stderr,
+            )
+        cfg.resume, cfg.load_from = True, str(path)
+        cfg.randomness = cfg.get('randomness') or {}
+        if cfg.randomness.get('seed') is None:
+            cfg.randomness.seed = checkpoint['meta'].get('seed')
+    elif (Path(cfg.work_dir) / POINTER).is_file():
+        raise InputError(
+            f'{cfg.work_dir} has a {POINTER} but no checkpoint that can be read: '
+            'remove it to start anew, or give another --work-dir.'
+        )
+
+
+def use_amp(cfg: Config) -> None:
+    """Train with ``AmpOptimWrapper`` (``--amp``).
+
+    Raises:
+        InputError: there is no accelerator, or the config has an optimizer wrapper
+            that mixed precision cannot replace.
+    """
+    if get_device() == 'cpu':
+        raise InputError(
+            '--amp needs an accelerator and none is available: train without --amp.'
+        )
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise InputError(
+            f"--amp needs optim_wrapper.type='OptimWrapper' but it is '{kind}': "
+            'train without --amp.'
+        )
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def use_tta(cfg: Config) -> None:
+    """Test with the config's ``tta_pipeline`` and ``tta_model`` (``--tta``).
+
+    ``SegTTAModel``, MMSegmentation's default, needs logits that our segmentor leaves
+    out unless ``PointRendTTAModel`` asks for them, so that one takes its place.
+
+    Raises:
+        InputError: the config lacks one of them.
+    """
+    for key in ('tta_pipeline', 'tta_model'):
+        if key not in cfg:
+            raise InputError(f'--tta needs {key} in the config: add it.')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    if cfg.tta_model.type == 'SegTTAModel':
+        cfg.tta_model.type = 'PointRendTTAModel'
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def draw_predictions(
+    cfg: Config, folder: str | None, *, show: bool = False, wait_time: float = 0
+) -> None:
+    """Paint each prediction over its image (``--show-dir``, ``--show``).
+
+    Args:
+        cfg: config, changed in place.
+        folder: where the pictures go.
+        show: open a window.
+        wait_time: seconds that a window stays.
+
+    Raises:
+        InputError: the config has no visualization hook.
+    """
+    if 'visualization' not in cfg.get('default_hooks', {}):
+        raise InputError(
+            '--show-dir and --show need default_hooks.visualization: '
+            "add visualization=dict(type='SegVisualizationHook')."
+        )
+    cfg.default_hooks.visualization.update(
+        draw=True, show=show, wait_time=wait_time, interval=1
+    )
+    if folder:
+        cfg.visualizer.save_dir = folder
+
+
+def save_predictions(cfg: Config, folder: str) -> None:
+    """Write predicted label maps (``--out``).
+
+    Raises:
+        InputError: no metric of the config writes them.
+    """
+    evaluators = cfg.test_evaluator
+    if not isinstance(evaluators, list):
+        evaluators = [evaluators]
+    writers = [metric for metric in evaluators if writes_label_maps(metric.type)]
+    if not writers:
+        raise InputError(
+            '--out needs a metric in test_evaluator that writes label maps: add '
+            "dict(type='IoUMetric')."
+        )
+    for metric in writers:
+        metric.update(output_dir=folder, keep_results=True)
+
+
+def writes_label_maps(metric: Any) -> bool:
+    """Whether a metric, a class or its name, takes a folder for label maps.
+
+    An unknown name passes: the Runner says that it is unknown.
+    """
+    if isinstance(metric, str):
+        metric = METRICS.get(metric)
+    return metric is None or 'output_dir' in signature(metric).parameters
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build MMEngine's Runner, or the one that ``runner_type`` names.
+
+    With a launcher but no GPU, the processes talk through gloo.
+
+    Raises:
+        InputError: processes on CPUs are to have SyncBN, no launcher has started
+            this process, the work dir cannot be made, or a ``type`` is unknown.
+    """
+    try:
+        return build_for_device(cfg)
+    except KeyError as error:
+        unknown = re.search(r'([\w.]+) is not in the \S+ registry', str(error))
+        if unknown is None:
+            raise
+        raise InputError(
+            f"type='{unknown[1]}' is not registered: correct the name, or name the "
+            'module that has it in custom_imports.'
+        ) from error
+
+
+def build_for_device(cfg: Config) -> Runner:
+    """What :func:`build_runner` returns."""
+    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    on_cpus = cfg.launcher != 'none' and get_device() == 'cpu'
+    if on_cpus:
+        refuse_sync_bn(cfg)
+        cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+        cfg.setdefault(
+            'model_wrapper_cfg',
+            dict(
+                type='MMDistributedDataParallel',
+                broadcast_buffers=False,
+                device_ids=None,
+            ),
+        )
+    check_launcher(cfg.launcher)
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f'cannot make --work-dir {cfg.work_dir} ({error.strerror}): give another.'
+        ) from error
+    with init_dist_without_cuda() if on_cpus else nullcontext():
+        return build(cfg)

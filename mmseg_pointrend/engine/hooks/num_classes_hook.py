@@ -1,0 +1,50 @@
+"""Do the model and its data sets have the same number of classes?"""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from mmseg_pointrend.engine.acceleration import unwrapped
+from mmseg_pointrend.errors import InputError
+
+
+@HOOKS.register_module()
+class NumClassesHook(Hook):
+    """Refuses a model whose number of classes is not that of the data set.
+
+    Otherwise training ends in an error that names no key, or the figures leave out the
+    classes that the data set lacks.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare with the data sets for training and validation.
+
+        Raises:
+            InputError: the numbers differ.
+        """
+        self._check(runner, 'train')
+        if runner.val_loop is not None:
+            self._check(runner, 'val')
+
+    def before_test(self, runner: Runner) -> None:
+        """Compare with the data set for testing.
+
+        Raises:
+            InputError: the numbers differ.
+        """
+        self._check(runner, 'test')
+
+    def _check(self, runner: Runner, split: str) -> None:
+        model = unwrapped(runner.model)
+        dataset = getattr(runner, f'{split}_dataloader').dataset
+        count = len(dataset.metainfo.get('classes') or ())
+        # One channel tells two classes apart, whatever num_classes is.
+        of_model = {1, 2} if model.out_channels == 1 else {model.num_classes}
+        if count and count not in of_model:
+            raise InputError(
+                f'decode_head.num_classes={model.num_classes} but the data set of '
+                f'{split}_dataloader has {count} classes: set num_classes={count} in '
+                'decode_head and auxiliary_head, or metainfo.classes of the data set.'
+            )

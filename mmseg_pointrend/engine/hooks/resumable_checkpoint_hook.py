@@ -1,0 +1,158 @@
+"""Checkpoints for trainings that may be killed at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.dist import (
+    all_gather_object,
+    broadcast,
+    get_rank,
+    get_world_size,
+    is_main_process,
+)
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmseg.registry import HOOKS
+
+from mmseg_pointrend.engine.acceleration import unwrapped
+from mmseg_pointrend.engine.checkpoints import POINTER, remove_incomplete_checkpoints
+from mmseg_pointrend.engine.hooks.random_state import (
+    ContinuedBatches,
+    random_state,
+    set_random_state,
+)
+
+
+@HOOKS.register_module()
+class ResumableCheckpointHook(CheckpointHook):
+    """``CheckpointHook`` whose checkpoints continue a training as if it never stopped.
+
+    They hold the random states of all processes, and an evaluation leaves these as
+    they were. A training that is resumed where an evaluation is due, which the end of
+    the process may have cut short, begins with that evaluation. Outdated checkpoints
+    are removed once the new one is complete.
+
+    Args:
+        kwargs: as in MMEngine's ``CheckpointHook``.
+    """
+
+    file_backend: Any
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.states_to_save: list[dict[str, Any]] | None = None
+        self.states_to_resume: list[dict[str, Any]] | None = None
+        self.state_before_val: dict[str, Any] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the random states out of the checkpoint that is resumed."""
+        if runner._resume:
+            self.states_to_resume = checkpoint.get('random_states')
+
+    def before_train(self, runner: Runner) -> None:
+        """Tidy the folder after a training that was killed in it."""
+        super().before_train(runner)
+        if is_main_process():
+            remove_incomplete_checkpoints(self.out_dir)
+            if runner._resume and runner._load_from:
+                path = self.file_backend.join_path(runner.work_dir, POINTER)
+                self.file_backend.put_text(str(runner._load_from), path)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Go on where the resumed checkpoint was written."""
+        states, self.states_to_resume = self.states_to_resume, None
+        if states is not None and len(states) != get_world_size():
+            runner.logger.warning(
+                f'The checkpoint holds the random states of {len(states)} processes, '
+                f'this training has {get_world_size()} and goes on with others.'
+            )
+            states = None
+        if states is not None:
+            set_random_state(states[get_rank()])
+        loop = runner.train_loop
+        if not isinstance(loop, IterBasedTrainLoop) or loop.iter == 0:
+            return
+        if evaluation_is_due(runner):
+            runner.val_loop.run()
+        if states is not None:
+            loop.dataloader_iterator = ContinuedBatches(
+                loop.dataloader_iterator, loop.iter, states[get_rank()]
+            )
+
+    def before_val(self, runner: Runner) -> None:
+        """Remember the random state: data loaders and models may change it.
+
+        Statistics of BatchNorm without SyncBN differ between processes. All evaluate
+        with those of process 0, which its checkpoints hold.
+        """
+        self.state_before_val = random_state()
+        for buffer in unwrapped(runner.model).buffers():
+            broadcast(buffer)
+
+    def after_val(self, runner: Runner) -> None:
+        """Restore the random state."""
+        assert self.state_before_val is not None
+        set_random_state(self.state_before_val)
+        self.state_before_val = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the random states to a checkpoint that can be resumed."""
+        if self.states_to_save is not None:
+            checkpoint['random_states'] = self.states_to_save
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        state = self.state_before_val or random_state()
+        self.states_to_save = all_gather_object(state)
+        with self._removing_last():
+            super()._save_checkpoint_with_step(runner, step, meta)
+        self.states_to_save = None
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        with self._removing_last():
+            super()._save_best_checkpoint(runner, metrics)
+
+    @contextmanager
+    def _removing_last(self) -> Iterator[None]:
+        """Put off the removals that MMEngine asks for until everything is written."""
+        backend = self.file_backend
+        self.file_backend = later = RemoveLater(backend)
+        try:
+            yield
+        finally:
+            self.file_backend = backend
+        best = getattr(self, 'best_ckpt_path_dict', {}).values()
+        written = {self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best}
+        for remove, path in later.removals:
+            if path not in written:
+                remove(path)
+
+
+class RemoveLater:
+    """A file backend that notes what it should remove."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.removals: list[tuple[Callable[[str], None], str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def remove(self, path: str) -> None:
+        """Note a file."""
+        self.removals.append((self.backend.remove, path))
+
+    def rmtree(self, path: str) -> None:
+        """Note a folder."""
+        self.removals.append((self.backend.rmtree, path))
+
+
+def evaluation_is_due(runner: Runner) -> bool:
+    """Whether MMEngine evaluates after the iteration that was trained last."""
+    loop = runner.train_loop
+    if runner.val_loop is None or loop.iter < loop.val_begin:
+        return False
+    loop._decide_current_val_interval()
+    return loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters

@@ -1,0 +1,152 @@
+"""Adaptive subdivision: PointRend's inference, section 3.1.
+
+Shapes: N images, K channels of logits, P points an image; sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmseg_pointrend.rendering.boundary_cells import label_along_boundaries
+from mmseg_pointrend.rendering.grids import Grid, Region, valid_pixels
+from mmseg_pointrend.rendering.labels import decide, label_pixels
+from mmseg_pointrend.rendering.points import hardest_pixels
+from mmseg_pointrend.rendering.resampling import resample
+from mmseg_pointrend.rendering.sampling import read_features, read_points, write_points
+from mmseg_pointrend.rendering.uncertainty import Uncertainty, logit_margin
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of rendering.
+
+    Attributes:
+        grid: pixel centres of the map to reach.
+        num_points: how many of its pixels, in each image, are classified again.
+        valid: which pixels those may be, (N, H, W), bool; None for any.
+    """
+
+    grid: Grid
+    num_points: int
+    valid: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls,
+        grid: Grid,
+        num_points: int,
+        regions: Sequence[Region] | None,
+        device: torch.device,
+    ) -> Step:
+        """A step that spends no points on padding.
+
+        Args:
+            grid: pixel centres of the map to reach.
+            num_points: the budget of an image.
+            regions: the part of each image that is not padding, from
+                :func:`~mmseg_pointrend.rendering.grids.valid_region`; None for all.
+            device: of the logits.
+        """
+        height, width = grid.size
+        if regions is None or not grid.whole:
+            return cls(grid, min(num_points, height * width))
+        valid, most = valid_pixels(grid, regions, device)
+        return cls(grid, min(num_points, most), valid)
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Sharpens a map of logits while upsampling it.
+
+    Attributes:
+        classify: from points (N, P, 2), (x, y) in [0, 1], and the logits that the map
+            has there (N, K, P) to better ones, (N, K, P).
+        uncertainty: from (N, K, *) to (N, *), the larger the harder.
+        align_corners: the convention of upsampling.
+        threshold: decision probability, where K is 1.
+    """
+
+    classify: Callable[[Tensor, Tensor], Tensor]
+    uncertainty: Uncertainty
+    align_corners: bool
+    threshold: float | None = None
+
+    def refine(
+        self, coarse: Tensor, steps: Sequence[Step]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Upsample bilinearly, find the hardest pixels, classify them, write them back.
+
+        Args:
+            coarse: logits, (N, K, h, w).
+            steps: where to go, the last one to the grid of the result.
+
+        Yields:
+            The refined logits after each step, (N, K, H, W), float32, and the flat
+            indices of the pixels that the step classified again, (N, P).
+        """
+        logits = coarse.float().contiguous()
+        for step in steps:
+            logits = resample(logits, step.grid, align_corners=self.align_corners)
+            hardest = logits.new_empty(len(logits), 0, dtype=torch.int64)
+            if step.num_points > 0:
+                with torch.no_grad():
+                    hardness = self.uncertainty(logits)
+                hardest = hardest_pixels(hardness, step.num_points, step.valid)
+                current = read_points(logits, hardest)
+                better = self.classify(step.grid.points(hardest), current)
+                logits = write_points(logits, hardest, better)
+            yield logits, hardest
+
+    def logits(self, coarse: Tensor, steps: Sequence[Step]) -> Tensor:
+        """What :meth:`refine` ends with: (N, K, h, w) to (N, K, H, W)."""
+        logits = coarse.float().contiguous()
+        for refined, _hardest in self.refine(coarse, steps):
+            logits = refined
+        return logits
+
+    def labels(self, coarse: Tensor, steps: Sequence[Step]) -> Tensor:
+        """The labels of :meth:`logits`, without writing the logits of the last step.
+
+        The label and the uncertainty of a pixel are found while interpolating.
+
+        Args:
+            coarse: as in :meth:`refine`.
+            steps: as in :meth:`refine`.
+
+        Returns:
+            (N, H, W), int64.
+        """
+        if not steps:
+            return decide(coarse.float(), self.threshold)
+        logits = self.logits(coarse, steps[:-1])
+        labels, hardest = self._labels_and_hardest(logits, steps[-1])
+        if hardest.shape[1] > 0:
+            points = steps[-1].grid.points(hardest)
+            current = read_features(
+                logits, points, padding_mode='border', align_corners=self.align_corners
+            )
+            better = decide(self.classify(points, current), self.threshold)
+            labels.view(len(labels), -1).scatter_(1, hardest, better)
+        return labels
+
+    def _labels_and_hardest(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        found = None
+        if (
+            self.uncertainty is logit_margin
+            and step.num_points > 0
+            and not torch.compiler.is_compiling()
+        ):
+            found = label_along_boundaries(
+                logits, step.grid, step.num_points, step.valid, self.align_corners
+            )
+        if found is not None:
+            return found
+        uncertainty = self.uncertainty if step.num_points > 0 else None
+        labels, hardness = label_pixels(
+            logits, step.grid, uncertainty, self.align_corners, self.threshold
+        )
+        return labels, hardest_pixels(hardness, step.num_points, step.valid)

@@ -1,0 +1,70 @@
+"""What "hard" means: functions from class logits to one uncertainty a point.
+
+Shapes: N images, C classes, ``*`` any number of further dimensions (points, or rows
+and columns). Every function maps logits (N, C, *) to uncertainty (N, *), in float32;
+the larger, the harder. PointRend, sections 3.1 and 5, uses one minus the difference
+between the two most probable classes; only the order matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Uncertainty = Callable[[Tensor], Tensor]
+
+
+def negative_margin(scores: Tensor) -> Tensor:
+    """Second largest minus largest score over dimension 1: (N, C, *) to (N, *).
+
+    A running maximum over the classes; much faster on a CPU than ``topk`` over a
+    strided dimension.
+    """
+    first = scores[:, 0]
+    second = torch.full_like(first, -torch.inf)
+    for score in scores.unbind(dim=1)[1:]:
+        second = torch.maximum(second, torch.minimum(first, score))
+        first = torch.maximum(first, score)
+    return second - first
+
+
+def logit_margin(logits: Tensor) -> Tensor:
+    """Minus the gap between the two largest logits, in (-inf, 0].
+
+    The measure of detectron2's and MMSegmentation's semantic segmentation.
+    """
+    return negative_margin(logits.float())
+
+
+def probability_margin(logits: Tensor) -> Tensor:
+    """Minus the gap between the two largest probabilities, in [-1, 0].
+
+    The words of the paper, section 5.
+    """
+    return negative_margin(logits.float().softmax(dim=1))
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy of the class distribution in nats, in [0, log C]."""
+    log_probability = logits.float().log_softmax(dim=1)
+    return -(log_probability.exp() * log_probability).sum(dim=1)
+
+
+def logit(probability: float) -> float:
+    """The logit whose sigmoid is ``probability``; 0 and 1 give -inf and inf."""
+    return torch.tensor(probability, dtype=torch.float64).logit().item()
+
+
+def binary_margin(logits: Tensor, threshold: float = 0.5) -> Tensor:
+    """Minus the distance of a single logit from the decision, ``-|z - logit(t)|``.
+
+    Args:
+        logits: one logit a point, (N, 1, *).
+        threshold: probability t above which a point is foreground.
+
+    Returns:
+        (N, *), in (-inf, 0].
+    """
+    return -(logits.float().squeeze(1) - logit(threshold)).abs()

@@ -1,0 +1,1 @@
+"""What measures or shows, and nobody imports."""

@@ -1,0 +1,104 @@
+"""Score a checkpoint on the test set of its config, in several ways at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from rich.progress import track
+
+from mmseg_pointrend.engine.acceleration import unwrapped
+from mmseg_pointrend.engine.config import build_runner, keep_testing_only
+from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models import PointRendEncoderDecoder
+from mmseg_pointrend.studies.accuracy.predictions import (
+    UPSAMPLED,
+    Settings,
+    predict_in_each_way,
+)
+from mmseg_pointrend.studies.accuracy.scores import Scores
+
+
+def load_for_testing(cfg: Config, checkpoint: str) -> Runner:
+    """MMEngine's Runner with a model that has its weights.
+
+    Args:
+        cfg: config; what only training needs is dropped from it.
+        checkpoint: file.
+
+    Raises:
+        InputError: the checkpoint is not one of this model.
+    """
+    keep_testing_only(cfg)
+    cfg.load_from = checkpoint
+    runner = build_runner(cfg)
+    runner.register_hook(TestingHook())
+    runner.load_or_resume()
+    unwrapped(runner.model).eval()
+    return runner
+
+
+def score_checkpoint(
+    cfg: Config, checkpoint: str, settings: Settings
+) -> dict[str, dict[str, Any]]:
+    """Figures of every way to predict, from one run of the network over the images.
+
+    Args:
+        cfg: config.
+        checkpoint: file.
+        settings: see :func:`predict_in_each_way`.
+
+    Returns:
+        :meth:`Scores.summary` of each way; fixed and broken pixels are counted against
+        ``'upsampled'``.
+
+    Raises:
+        InputError: the checkpoint is not one of this model, the test set has no
+            labels, or the model cannot predict in these ways.
+    """
+    runner = load_for_testing(cfg, checkpoint)
+    model = unwrapped(runner.model)
+    if model.test_cfg.mode == 'slide' or model.test_cfg.get('resize_logits', False):
+        raise InputError(
+            'scoring runs the network once on the whole image: set '
+            "model.test_cfg.mode='whole' and model.test_cfg.resize_logits=False."
+        )
+    if settings and not isinstance(model, PointRendEncoderDecoder):
+        raise InputError(
+            f'{type(model).__name__} has no budget of points to change: score a config '
+            "of type='PointRendEncoderDecoder', or leave out --points and "
+            '--coarse-from.'
+        )
+    dataset = runner.test_dataloader.dataset
+    evaluators = cfg.test_evaluator
+    boundary = next(
+        (
+            {key: one[key] for key in ('dilation', 'trimap_widths') if key in one}
+            for one in (evaluators if isinstance(evaluators, list) else [evaluators])
+            if one['type'] == 'BoundaryIoUMetric'
+        ),
+        {},
+    )
+    scores: dict[str, Scores] = {}
+    for batch in track(runner.test_dataloader, description='scoring'):
+        data = model.data_preprocessor(batch, False)
+        samples = data['data_samples']
+        if 'gt_sem_seg' not in samples[0]:
+            raise InputError(
+                'the test set has no labels: add LoadAnnotations to '
+                'test_dataloader.dataset.pipeline.'
+            )
+        truths = [sample.gt_sem_seg.data.squeeze(0) for sample in samples]
+        before: list = [None] * len(samples)
+        for name, maps in predict_in_each_way(model, data['inputs'], samples, settings):
+            score = scores.setdefault(
+                name,
+                Scores(dataset.metainfo['classes'], dataset.ignore_index, **boundary),
+            )
+            for truth, labels, old in zip(truths, maps, before, strict=True):
+                score.add(truth, labels, old)
+            if name == UPSAMPLED:
+                before = maps
+    return {name: score.summary() for name, score in scores.items()}

@@ -1,0 +1,259 @@
+"""From arguments to a Runner, where no process is needed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from argparse import ArgumentParser
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+
+from mmseg_pointrend.engine.config import (
+    add_arguments,
+    build_runner,
+    draw_predictions,
+    guard_training,
+    load_config,
+    resume_latest,
+    save_predictions,
+    use_amp,
+    use_tta,
+)
+from mmseg_pointrend.engine.hooks.testing_hook import check_weights
+from mmseg_pointrend.engine.processes import LAUNCHERS
+from mmseg_pointrend.errors import InputError, exit_with_sentence
+from tests.helpers import tiny_model
+
+
+def test_the_default_tta_model_of_mmsegmentation_is_replaced():
+    cfg = Config(
+        dict(
+            model=dict(type='PointRendEncoderDecoder'),
+            tta_model=dict(type='SegTTAModel'),
+            tta_pipeline=[dict(type='TestTimeAug')],
+            test_dataloader=dict(dataset=dict(pipeline=[])),
+        )
+    )
+    use_tta(cfg)
+    assert cfg.model.type == 'PointRendTTAModel'
+    assert cfg.model.module.type == 'PointRendEncoderDecoder'
+    assert cfg.test_dataloader.dataset.pipeline == [dict(type='TestTimeAug')]
+
+
+def test_missing_keys_are_named():
+    with pytest.raises(InputError, match=r'--tta needs tta_pipeline'):
+        use_tta(Config(dict(model=dict())))
+    with pytest.raises(InputError, match=r'need default_hooks.visualization'):
+        draw_predictions(Config(dict()), 'folder')
+
+
+def test_label_maps_are_written_by_the_metrics_that_can():
+    evaluators = [dict(type='IoUMetric'), dict(type='BoundaryIoUMetric')]
+    cfg = Config(dict(test_evaluator=evaluators))
+    save_predictions(cfg, 'folder')
+    assert cfg.test_evaluator[0].output_dir == 'folder'
+    assert cfg.test_evaluator[1] == dict(type='BoundaryIoUMetric')
+    with pytest.raises(InputError, match=r'--out needs a metric .*: add'):
+        save_predictions(Config(dict(test_evaluator=evaluators[1])), 'folder')
+
+
+def test_amp_wants_an_accelerator_and_a_plain_wrapper(monkeypatch):
+    monkeypatch.setattr('mmseg_pointrend.engine.config.get_device', lambda: 'cpu')
+    with pytest.raises(InputError, match=r'--amp needs an accelerator'):
+        use_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))
+    monkeypatch.setattr('mmseg_pointrend.engine.config.get_device', lambda: 'cuda')
+    with pytest.raises(InputError, match=r"but it is 'ApexOptimWrapper'"):
+        use_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
+    cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='SGD'))))
+    use_amp(cfg)
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+
+@pytest.mark.parametrize('text', ['model = dict(', 'x = 1 / 0', '_base_ = "none.py"'])
+def test_a_broken_config_is_named(tmp_path, text):
+    path = tmp_path / 'broken.py'
+    path.write_text(text)
+    with pytest.raises(InputError, match=r'broken.py is not a valid config'):
+        load_config(str(path))
+
+
+def test_a_base_of_mmsegmentation_says_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pkg_resources', None)
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmseg::_base_/default_runtime.py'")
+    with pytest.raises(
+        InputError, match=r"'setuptools<82' for mmseg::, or take a relative"
+    ):
+        load_config(str(path))
+
+
+def test_an_unknown_type_is_named(tiny_config, tmp_path):
+    options = {'model.decode_head.type': 'PSPHeadd'}
+    cfg = load_config(str(tiny_config), options, work_dir=str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"^type='PSPHeadd' is not registered: correct"
+    ):
+        build_runner(cfg)
+
+
+OURS = dict(imports=['mmseg_pointrend'])
+
+
+def test_configs_that_import_the_package_are_guarded():
+    cfg = Config(dict(custom_imports=OURS))
+    guard_training(cfg)
+    assert [hook.type for hook in cfg.default_hooks.values()] == [
+        *('ResumableCheckpointHook', 'InvalidLossHook', 'NumClassesHook')
+    ]
+    checkpoint = dict(type='CheckpointHook', interval=7)
+    hooks = dict(
+        checkpoint=checkpoint, invalid_loss=dict(type='InvalidLossHook', max_skips=3)
+    )
+    cfg = Config(dict(custom_imports=OURS, default_hooks=hooks))
+    guard_training(cfg)
+    assert cfg.default_hooks.checkpoint.type == 'ResumableCheckpointHook'
+    assert cfg.default_hooks.checkpoint.interval == 7
+    assert cfg.default_hooks.invalid_loss.max_skips == 3
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'kept'),
+    [
+        (None, True),
+        (CheckpointHook(), True),
+        (dict(type='MyHook'), True),
+        (dict(type=CheckpointHook), False),
+        (dict(type='mmengine.CheckpointHook'), False),
+    ],
+)
+def test_only_a_plain_checkpoint_hook_is_replaced(checkpoint, kept):
+    hooks = dict(checkpoint=checkpoint)
+    imports = dict(imports='mmseg_pointrend.models')
+    cfg = Config(dict(custom_imports=imports, default_hooks=hooks))
+    guard_training(cfg)
+    if kept:
+        assert cfg.default_hooks.checkpoint == checkpoint
+    else:
+        assert cfg.default_hooks.checkpoint.type == 'ResumableCheckpointHook'
+
+
+@pytest.mark.parametrize(
+    'keys',
+    [
+        dict(custom_imports=None),
+        dict(custom_imports=dict(imports=None)),
+        dict(custom_imports=dict(imports='mmseg_pointrend_x')),
+    ],
+)
+def test_a_config_that_imports_something_else_stays_as_it_is(keys):
+    cfg = Config(keys)
+    guard_training(cfg)
+    assert cfg.to_dict() == keys
+
+
+def test_a_config_without_hooks_is_guarded():
+    cfg = Config(dict(custom_imports=OURS, default_hooks=None))
+    guard_training(cfg)
+    assert len(cfg.default_hooks) == 3
+
+
+def test_configs_without_the_package_stay_as_they_are():
+    hooks = dict(checkpoint=dict(type='CheckpointHook'))
+    cfg = Config(dict(default_hooks=hooks))
+    guard_training(cfg)
+    assert cfg.to_dict() == dict(default_hooks=hooks)
+
+
+def test_a_finished_training_says_so(tmp_path, capsys):
+    finished = dict(meta=dict(iter=9, seed=1), message_hub={}, state_dict={})
+    torch.save(finished, tmp_path / 'iter_9.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_9.pth'))
+    for wanted, said in ((9, True), (10, False)):
+        train_cfg = dict(max_iters=wanted)
+        resume_latest(Config(dict(work_dir=str(tmp_path), train_cfg=train_cfg)))
+        assert ('raise train_cfg.max_iters' in capsys.readouterr().err) == said
+
+
+def test_the_work_folder_follows_the_config_name(tmp_path):
+    path = tmp_path / 'name.py'
+    path.write_text('work_dir = None')
+    assert load_config(str(path)).work_dir == 'work_dirs/name'
+    assert load_config(str(path), work_dir='other').work_dir == 'other'
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'sentence'),
+    [
+        ('pytorch', r'needs RANK, .*: start with tools/dist_train.sh or tools/dist_te'),
+        ('slurm', r'needs SLURM_PROCID, .*: start with tools/slurm_train.sh'),
+        ('mpi', r'needs OMPI_COMM_WORLD_LOCAL_RANK .*: start with mpirun'),
+    ],
+)
+def test_a_launcher_that_did_not_start_this_process_is_named(
+    tmp_path, monkeypatch, launcher, sentence
+):
+    for name in LAUNCHERS[launcher][0]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('MASTER_ADDR', 'localhost')
+    cfg = Config(dict(model=dict(), launcher=launcher, work_dir=str(tmp_path)))
+    with pytest.raises(InputError, match=rf'--launcher {launcher} {sentence}'):
+        build_runner(cfg)
+
+
+@pytest.mark.parametrize('work_dir', ['file', 'file/below'])
+def test_a_work_folder_that_cannot_be_made_is_named(tmp_path, work_dir):
+    (tmp_path / 'file').touch()
+    cfg = Config(dict(launcher='none', work_dir=str(tmp_path / work_dir)))
+    with pytest.raises(
+        InputError, match=rf'--work-dir {tmp_path}/{work_dir} \(.*: giv'
+    ):
+        build_runner(cfg)
+
+
+@pytest.mark.parametrize('number', [errno.EACCES, errno.EROFS])
+def test_a_place_that_must_not_be_written_is_a_sentence(capsys, number):
+    with pytest.raises(SystemExit, match='1'), exit_with_sentence():
+        raise OSError(number, os.strerror(number), 'folder/log')
+    printed = capsys.readouterr().err
+    assert f"{os.strerror(number)}: 'folder/log': change its permissions" in printed
+
+
+def test_missing_data_of_a_data_set_of_mmsegmentation_is_named(
+    tiny_config, tmp_path, capsys
+):
+    options = {
+        'train_dataloader.dataset.type': 'CityscapesDataset',
+        'train_dataloader.dataset.data_root': '/nowhere',
+    }
+    cfg = load_config(str(tiny_config), options, work_dir=str(tmp_path))
+    with pytest.raises(SystemExit, match='1'), exit_with_sentence():
+        build_runner(cfg).train()
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith('error: ')
+    assert last.endswith("'/nowhere/leftImg8bit/train': check the path.")
+
+
+def test_a_word_without_a_value_is_named(capsys):
+    parser = ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', 'model.pretrained'])
+    assert '--cfg-options model.pretrained: give key=value.' in capsys.readouterr().err
+
+
+def test_weights_of_another_model_are_not_tested():
+    model = tiny_model()
+    weights = model.state_dict()
+    path = 'weights.pth'
+    check_weights(model, {k: v for k, v in weights.items() if 'aux' not in k}, path)
+    plain = {k: v for k, v in weights.items() if 'point_head' not in k}
+    with pytest.raises(InputError, match=r'weights.pth has no weights of the point'):
+        check_weights(model, plain, path)
+    other = dict(state_dict=tiny_model(num_classes=7).state_dict())
+    with pytest.raises(InputError, match=r'is not a checkpoint of this model, \d+ of'):
+        check_weights(model, other, path)

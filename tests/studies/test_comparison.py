@@ -1,0 +1,342 @@
+"""Scoring in several ways at once, and training variants side by side."""
+
+from __future__ import annotations
+
+import json
+import sys
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import MODELS
+
+from mmseg_pointrend.engine.config import load_config
+from mmseg_pointrend.engine.hooks import NormEvalHook
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.evaluation import BoundaryIoUMetric
+from mmseg_pointrend.studies.accuracy.point_heads import PointHeadComparison
+from mmseg_pointrend.studies.accuracy.predictions import predict_in_each_way
+from mmseg_pointrend.studies.accuracy.report import ring_names
+from mmseg_pointrend.studies.accuracy.score_checkpoint import score_checkpoint
+from mmseg_pointrend.studies.accuracy.scores import Scores, changed_pixels
+from mmseg_pointrend.studies.accuracy.training import (
+    Contender,
+    continued,
+    shortened,
+    train,
+    write_as_cascade,
+)
+from tests.helpers import ROOT, batch, run_tool, tiny_model, tiny_model_config
+
+CLASSES = ('a', 'b', 'c')
+
+
+def test_scores_are_those_of_the_metrics():
+    truths = torch.randint(0, 4, (3, 24, 32))
+    truths[truths == 3] = 255
+    maps = torch.randint(0, 3, (3, 24, 32))
+    scores = Scores(CLASSES, 255)
+    metrics = [IoUMetric(), BoundaryIoUMetric()]
+    for truth, labels in zip(truths, maps, strict=True):
+        scores.add(truth, labels)
+        sample = dict(
+            gt_sem_seg=dict(data=truth[None]), pred_sem_seg=dict(data=labels[None])
+        )
+        for metric in metrics:
+            metric.dataset_meta = dict(classes=CLASSES)
+            metric.process({}, [sample])
+    wanted = metrics[0].evaluate(3) | metrics[1].evaluate(3)
+    figures = scores.summary()
+    assert figures['mIoU'] == pytest.approx(wanted['mIoU'], abs=0.006)
+    assert figures['mBIoU'] == pytest.approx(wanted['mBIoU'], abs=0.006)
+    for width, value in figures['trimap_mIoU'].items():
+        assert value == pytest.approx(wanted[f'trimap_mIoU_{width}px'], abs=0.006)
+    assert np.mean(list(figures['IoU'].values())) == pytest.approx(figures['mIoU'])
+
+
+def test_changed_pixels_are_counted_by_distance_to_the_true_boundary():
+    truth = np.zeros((5, 40), dtype=np.int64)
+    truth[:, 20:] = 1
+    truth[4] = 255
+    before, after = truth.copy(), truth.copy()
+    before[0, [19, 21]] = 2  # 1 and 2 pixels from the boundary, made right
+    after[1, [17, 0]] = 2  # 3 and 20 pixels from it, made wrong
+    before[4, 19] = 2  # ignored
+    fixed, broken = changed_pixels(truth, after, before, 255)
+    assert ring_names() == ['1', '2', '3', '4-5', '6-8', '>8']
+    assert fixed.tolist() == [1, 1, 0, 0, 0, 0]
+    assert broken.tolist() == [0, 0, 1, 0, 0, 1]
+
+
+def test_one_run_of_the_network_predicts_in_every_way():
+    model = tiny_model()
+    inputs, samples = batch()
+    settings = {
+        'none': dict(subdivision_num_points=0),
+        'other': dict(coarse_from='initial', uncertainty='entropy'),
+    }
+    found = dict(predict_in_each_way(model, inputs, samples, settings))
+    assert list(found) == ['upsampled', 'predicted', 'none', 'other']
+    plain_cfg = tiny_model_config()
+    plain_cfg.type = 'EncoderDecoder'
+    del plain_cfg.point_head
+    plain = MODELS.build(plain_cfg)
+    plain.load_state_dict(model.state_dict(), strict=False)
+    for name, net in {'upsampled': plain.eval(), 'predicted': model}.items():
+        with torch.no_grad():
+            results = net.predict(inputs, deepcopy(samples))
+        for labels, result in zip(found[name], results, strict=True):
+            assert torch.equal(labels, result.pred_sem_seg.data[0])
+    assert list(dict(predict_in_each_way(plain, inputs, samples, {}))) == ['upsampled']
+    cfg = tiny_model_config(coarse_from='initial', uncertainty='entropy')
+    other = MODELS.build(cfg).eval()
+    other.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        results = other.predict(inputs, deepcopy(samples))
+    assert torch.equal(found['other'][1], results[1].pred_sem_seg.data[0])
+    assert not torch.equal(found['other'][1], found['predicted'][1])
+
+
+def test_only_what_acts_in_rendering_can_change():
+    inputs, samples = batch()
+    ways = predict_in_each_way(tiny_model(), inputs, samples, {'x': {'num_points': 1}})
+    with pytest.raises(InputError, match='num_points does not act in rendering'):
+        list(ways)
+
+
+def side_by_side(variants: dict) -> PointHeadComparison:
+    cfg = tiny_model_config(num_points=32)
+    cfg.type, cfg.variants = 'PointHeadComparison', variants
+    torch.manual_seed(0)
+    model = MODELS.build(cfg)
+    model.init_weights()
+    return model.train()
+
+
+def train_steps(model: torch.nn.Module, data: list) -> None:
+    trained = [value for value in model.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.01)
+    for seed, (inputs, samples) in enumerate(data):
+        torch.manual_seed(seed)
+        losses = model.loss(inputs, samples)
+        optimizer.zero_grad()
+        sum(value for name, value in losses.items() if 'loss' in name).backward()
+        optimizer.step()
+
+
+def test_each_variant_is_trained_as_if_it_were_alone():
+    together = side_by_side({'wide': dict(num_points=48), 'other': dict(num_points=16)})
+    alone = side_by_side({})
+    network = {
+        name: value.clone()
+        for name, value in together.state_dict().items()
+        if not name.startswith(('point_head', 'variants'))
+    }
+    alone.load_state_dict({**alone.state_dict(), **network})
+    alone.point_head.load_state_dict(together.variants['wide'].state_dict())
+    alone.point_head.num_points = 48
+    data = [batch() for _ in range(3)]
+    before = deepcopy(together.variants['wide'].state_dict())
+    train_steps(together, data)
+    train_steps(alone, data)
+    for name, value in network.items():
+        assert torch.equal(together.state_dict()[name], value), name
+    for name, value in together.variants['wide'].state_dict().items():
+        torch.testing.assert_close(value, alone.point_head.state_dict()[name])
+        assert not torch.equal(value, before[name]), name
+
+
+def test_variants_change_nested_keys_and_predict_apart():
+    model = side_by_side({'residual': dict(mlp=dict(residual=True))}).eval()
+    assert model.variants['residual'].mlp.residual
+    assert not model.point_head.mlp.residual
+    assert len(model.variants['residual'].mlp.hidden) == 3
+    torch.nn.init.normal_(model.variants['residual'].mlp.predictor.weight)
+    inputs, samples = batch()
+    found = dict(predict_in_each_way(model, inputs, samples, {}))
+    assert list(found) == ['upsampled', 'predicted', 'residual']
+    assert not torch.equal(found['predicted'][0], found['residual'][0])
+
+
+def test_a_schedule_is_shortened_as_a_whole():
+    path = 'pointrend_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
+    cfg = Config.fromfile(ROOT / 'configs' / path)
+    shortened(cfg, 500)
+    assert cfg.train_cfg.max_iters == cfg.train_cfg.val_interval == 500
+    assert [(one.begin, one.end) for one in cfg.param_scheduler] == [(0, 25), (25, 500)]
+
+
+@pytest.mark.parametrize('name', ['pointrend', 'pointhead'])
+def test_a_new_head_learns_at_the_full_rate(name):
+    path = f'{name}_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
+    cfg = Config.fromfile(ROOT / 'configs' / path)
+    cfg.model.backbone.init_cfg = None
+    cfg.norm_cfg = cfg.model.backbone.norm_cfg
+    model = MODELS.build(cfg.model)
+    full = rates_of(cfg, model)
+    continued(cfg, Path('plain.pth'), 0.25)
+    rates = rates_of(cfg, model)
+    new = dict(pointrend='point_head.', pointhead='decode_head.1.')[name]
+    assert any(key.startswith(new) for key in rates)
+    for key, rate in rates.items():
+        share = 1 if key.startswith(new) else 0.25
+        assert rate == pytest.approx(full[key] * share), key
+
+
+def rates_of(cfg: Config, model: torch.nn.Module) -> dict[str, float]:
+    groups = build_optim_wrapper(model, deepcopy(cfg.optim_wrapper)).param_groups
+    found = {id(group['params'][0]): group['lr'] for group in groups}
+    return {name: found[id(value)] for name, value in model.named_parameters()}
+
+
+def test_batch_norm_keeps_its_statistics_and_the_rest_trains():
+    model = tiny_model().train()
+    NormEvalHook().before_train_iter(SimpleNamespace(model=model), 0)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    inputs, samples = batch()
+    sum(v for k, v in model.loss(inputs, samples).items() if 'loss' in k).backward()
+    assert before
+    for name, value in model.named_buffers():
+        assert torch.equal(value, before[name]), name
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(norm.weight.grad is not None for norm in norms)
+    assert model.decode_head.training
+
+
+def test_a_plain_checkpoint_becomes_the_start_of_a_cascade(tmp_path):
+    plain = tmp_path / 'plain.pth'
+    weights = {
+        'decode_head.conv_seg.weight': torch.ones(1),
+        'backbone.stem.weight': torch.zeros(1),
+    }
+    torch.save(dict(state_dict=weights, meta={}), plain)
+    write_as_cascade(plain, tmp_path / 'start.pth')
+    found = torch.load(tmp_path / 'start.pth')['state_dict']
+    assert set(found) == {'decode_head.0.conv_seg.weight', 'backbone.stem.weight'}
+
+
+def test_the_command_scores_budgets_and_draws_them(trained, tiny_config, tmp_path):
+    checkpoint = trained / 'iter_4.pth'
+    files = tmp_path / 'scores.json', tmp_path / 'curve.png'
+    arguments = [
+        '--work-dir',
+        tmp_path / 'work',
+        '--json',
+        files[0],
+        '--plot',
+        files[1],
+    ]
+    result = run_tool(
+        *(sys.executable, 'tools/score.py', tiny_config, checkpoint, *arguments),
+        *('--points', '0', '64', '--coarse-from', 'initial', '--classes'),
+    )
+    assert result.returncode == 0, result.stderr
+    assert 'traffic sign' in result.stdout
+    figures = json.loads(files[0].read_text())
+    names = ['upsampled', 'predicted', '0 points', '64 points', 'coarse_from=initial']
+    assert list(figures) == names
+    assert files[1].stat().st_size > 10000
+    test = run_tool(
+        *(sys.executable, 'tools/test.py', tiny_config, checkpoint),
+        *('--work-dir', tmp_path / 'test'),
+    )
+    assert f'mIoU: {figures["predicted"]["mIoU"]:.2f}' in test.stdout.replace(
+        '00 ', ' '
+    )
+    assert f'{figures["predicted"]["mBIoU"]:.2f}' in test.stdout
+
+
+def test_a_run_with_other_settings_is_not_taken_for_done(tmp_path, tiny_config):
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    contender = Contender('tiny', str(tiny_config), {})
+    load_config(str(tiny_config)).dump(tmp_path / 'run.py')
+    last = folder / 'iter_4.pth'
+    last.write_bytes(b'')
+    assert train(contender, folder, options={}) == last
+    with pytest.raises(InputError, match='trained with other settings'):
+        train(contender, folder, options={'randomness.seed': 3})
+
+
+def test_variants_have_names_that_logs_can_hold():
+    for name in ('dice_loss', 'default', 'a.b'):
+        with pytest.raises(InputError, match='has the name'):
+            side_by_side({name: {}})
+
+
+def test_variants_read_the_maps_of_the_default_head():
+    with pytest.raises(
+        InputError, match=r"other.fine_from='backbone': set it in point"
+    ):
+        side_by_side({'other': dict(fine_from='backbone')})
+
+
+def test_scoring_wants_the_whole_image_and_points(trained, tiny_config, tmp_path):
+    cfg = load_config(str(tiny_config), {'model.test_cfg.resize_logits': True})
+    cfg.work_dir = str(tmp_path)
+    with pytest.raises(InputError, match='resize_logits=False'):
+        score_checkpoint(cfg, str(trained / 'iter_4.pth'), {})
+    plain = load_config(str(tiny_config.with_name('plain.py')), work_dir=str(tmp_path))
+    with pytest.raises(InputError, match='no budget of points'):
+        score_checkpoint(plain, str(trained / 'iter_4.pth'), {'x': {}})
+
+
+def test_a_curve_needs_budgets(trained, tiny_config, tmp_path):
+    result = run_tool(
+        *(sys.executable, 'tools/score.py', tiny_config, trained / 'iter_4.pth'),
+        *('--plot', tmp_path / 'curve.png'),
+    )
+    assert result.returncode == 2
+    assert 'give --points' in result.stderr
+
+
+@pytest.mark.slow
+def test_the_command_continues_one_checkpoint_as_each_contender(tmp_path):
+    generator = np.random.default_rng(0)
+    for split in ('train', 'val'):
+        for kind in ('img', 'ann'):
+            (tmp_path / 'camvid' / kind / split).mkdir(parents=True)
+        for i in range(4):
+            blocks = generator.integers(0, 12, (6, 8), dtype=np.uint8)
+            label = blocks.repeat(60, axis=0).repeat(60, axis=1)
+            image = generator.integers(0, 255, (360, 480, 3), dtype=np.uint8)
+            for kind, pixels in (('ann', label), ('img', image)):
+                path = tmp_path / 'camvid' / kind / split / f'{i}.png'
+                assert cv2.imwrite(str(path), pixels)
+    work = tmp_path / 'work'
+    command = [
+        *(sys.executable, 'tools/compare.py', '--data-root', tmp_path / 'camvid/'),
+        *('--work-dir', work, '--base-iterations', '1', '--iterations', '1'),
+        *('--contenders', 'plain', 'pointhead', 'pointrend', '--seeds', '1'),
+    ]
+    result = run_tool(*command)
+    assert result.returncode == 0, result.stderr
+    start = torch.load(work / 'base_seed0/iter_1.pth')['state_dict']
+    again = torch.load(work / 'pointhead_seed1/start.pth')['state_dict']
+    weight = 'conv_seg.weight'
+    assert torch.equal(start[f'decode_head.{weight}'], again[f'decode_head.0.{weight}'])
+    for name in ('plain', 'pointhead', 'pointrend'):
+        log = (work / f'{name}_seed1/train.log').read_text()
+        assert 'Iter(train) [1/1]' in log
+        missing = log.partition('missing keys in source state_dict: ')[2]
+        names = missing.partition('\n')[0].split(', ') if missing else []
+        own = dict(pointhead='decode_head.1.', pointrend='point_head.').get(name, '-')
+        assert 'Load checkpoint from' in log
+        assert bool(names) == (name != 'plain')
+        assert all(one.startswith(own) for one in names), names
+        assert (work / f'{name}_seed1/scores.json').is_file()
+    costs = json.loads((work / 'costs_plain_pointhead_pointrend.json').read_text())
+    assert costs['plain']['gflops'] < costs['pointrend']['gflops']
+    times = {path: path.stat().st_mtime for path in work.glob('*/iter_1.pth')}
+    assert run_tool(*command).returncode == 0
+    assert times == {path: path.stat().st_mtime for path in work.glob('*/iter_1.pth')}
+    refused = run_tool(*command, '--lr-factor', '0.1')
+    assert refused.returncode == 1
+    assert 'was trained with other settings' in refused.stderr

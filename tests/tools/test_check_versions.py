@@ -1,0 +1,91 @@
+"""The table of versions says what happened, and the ranges are the same everywhere."""
+
+from __future__ import annotations
+
+import json
+import runpy
+
+import pytest
+
+from mmseg_pointrend.compat import NUMPY_BELOW, TORCH_MIN
+from tests.helpers import ROOT
+
+tomllib = pytest.importorskip('tomllib')  # Python 3.11
+
+
+@pytest.fixture
+def tool():
+    return runpy.run_path(str(ROOT / 'tools/check_versions.py'))
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Make an interpreter that fails or passes at import and in its tests."""
+
+    def make(imported, tested):
+        path = tmp_path / 'python'
+        path.write_text(
+            '#!/bin/sh\n'
+            'case "$*" in\n'
+            f'tools/train.py*) {imported};;\n'
+            f'*pytest*) {tested};;\n'
+            'esac\n'
+        )
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+def test_the_ranges_are_those_that_the_import_checks():
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    assert project['requires-python'] == '>=3.10'
+    assert f'torch>={TORCH_MIN.removesuffix(".0")}' in project['dependencies']
+    below = NUMPY_BELOW.removesuffix('.0')
+    assert f'numpy>=1.26,<{below}' in project['dependencies']
+
+
+def test_a_row_changes_the_pinned_requirements(tool):
+    pinned = (ROOT / 'requirements.txt').read_text().split()
+    for name, row in tool['ROWS'].items():
+        lines = tool['requirements'](row)
+        assert set(row.instead.values()) <= set(lines), name
+        assert len(set(pinned) - set(lines)) == len(row.instead), name
+        assert any(line.startswith('pytest==') for line in lines)
+    assert f'torch=={TORCH_MIN}' in tool['requirements'](tool['ROWS']['oldest'])
+
+
+@pytest.mark.parametrize(
+    ('imported', 'tested', 'refused', 'result'),
+    [
+        ('true', 'echo 3 passed, 1 skipped in 2s', None, '3 passed, 1 skipped'),
+        ('true', 'echo 1 failed, 2 passed in 2s', None, '1 failed, 2 passed'),
+        ('true', 'echo no module pytest', None, 'FAILED: no module pytest'),
+        ('echo "error: torch 1 is too old" >&2; exit 1', '', None, 'FAILED: error: '),
+        ('echo "error: torch 1 is too old" >&2; exit 1', '', 'torch 1', 'refused: '),
+        ('echo "ValueError: torch" >&2; exit 1', '', 'torch 1', 'FAILED: ValueError'),
+        ('true', '', 'torch 1', 'FAILED: imported'),
+    ],
+)
+def test_a_row_says_what_happened(
+    imported, tested, refused, result, tool, python, tmp_path
+):
+    path = python(imported, tested)
+    said = tool['result_of'](path, 'quick', refused, tmp_path / 'log')
+    assert said.startswith(result)
+
+
+def test_the_table_has_a_line_for_each_result(tool):
+    row = dict(python='3.11.7', torch='2.13.0', tests='quick', result='3 passed')
+    lines = tool['table']({'pinned': row, 'gone': dict(result='x')}).splitlines()
+    assert len(lines) == 4
+    assert lines[2].startswith('| pinned | 3.11.7 | 2.13.0 |')
+    assert lines[2].endswith('| quick | 3 passed |')
+    assert lines[3].startswith('| gone |')
+
+
+def test_a_row_that_cannot_be_installed_says_so(tool, tmp_path):
+    row = tool['Row']('0.1')
+    found = tool['check']('old', row, 'quick', tmp_path)
+    assert found['result'].startswith('not installed')
+    assert json.dumps(found)
