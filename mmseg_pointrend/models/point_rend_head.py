@@ -58,7 +58,7 @@ class PointRendHead(BaseCascadeDecodeHead):
             ``'neck'`` for what the decode head is given, which are the backbone's maps
             where there is no neck; ``'backbone'`` for those that enter the neck.
         mlp: config of the point classifier.
-        uncertainty: name of the measure, see :mod:`~mmseg_pointrend.models.uncertainties`.
+        uncertainty: name of the measure, of ``models/uncertainties.py`` or your own.
         num_points: N of section 3.1, training points an image; None means
             ceil(H / 16) * ceil(W / 16) of the crop.
         oversample_ratio: k of section 3.1.

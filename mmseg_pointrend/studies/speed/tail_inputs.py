@@ -74,7 +74,8 @@ def trained_inputs(ours: ConfigDict, settings: Settings) -> TailInputs:
     Its logits are smooth, as real ones are: few pixels are hard, along boundaries. The
     trained model is small, so its fine features come first and random channels fill
     the rest; its point head answers the same after
-    ``copy_classifier`` of ``widen.py`` has put it into the large one, which takes the large one's time.
+    ``copy_classifier`` has put it into the large one, which takes the large
+    one's time.
 
     Raises:
         InputError: the checkpoint is not one of the config, or its features do not
