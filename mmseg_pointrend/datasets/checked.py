@@ -12,16 +12,16 @@ from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
-from mmseg_pointrend.datasets.loading import LoadImage
-from mmseg_pointrend.datasets.pairs import load_image, load_label
+from mmseg_pointrend.datasets.loading import find_step
 from mmseg_pointrend.errors import InputError, name_some
 
 
 class CheckedFiles(BaseSegDataset):
     """Mixin for datasets on local disk: every fault of the data names its file.
 
-    Folders and pairs of images and labels are checked when the dataset is built;
-    readability, sizes and label ids when a sample is loaded.
+    Folders and pairs of images and labels are checked when the dataset is built; what
+    the files hold when the pipeline's ``LoadImageFromFile`` and ``LoadAnnotations``
+    read them, which find ``num_classes`` and ``ignore_index`` in every sample.
     """
 
     def full_init(self) -> None:
@@ -31,7 +31,7 @@ class CheckedFiles(BaseSegDataset):
             InputError: a folder is missing or empty, or images have no label.
         """
         super().full_init()
-        if not any(map(find_label_loader, self.pipeline.transforms)):
+        if find_step(self.pipeline, LoadAnnotations) is None:
             return
         wanted = [self.get_data_info(i)['seg_map_path'] for i in range(len(self))]
         missing = [path for path in wanted if not Path(path).is_file()]
@@ -50,30 +50,15 @@ class CheckedFiles(BaseSegDataset):
         """
         check_folders(self)
         samples = super().load_data_list()
-        check_any(self, samples)
-        return samples
+        check_samples(self, samples)
+        return [{**sample, **ids_of(self)} for sample in samples]
 
-    def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on a sample.
 
-        Raises:
-            BadFile: as in :func:`~mmseg_pointrend.datasets.pairs.load_image` and
-                :func:`~mmseg_pointrend.datasets.pairs.load_label`.
-        """
-        results = self.get_data_info(idx)
-        for step in self.pipeline.transforms:
-            loader = find_label_loader(step)
-            if isinstance(step, LoadImage):
-                results = load_image(step, results)
-            elif loader is None:
-                results = step(results)
-            else:
-                num_classes = len(self.metainfo['classes'])
-                labelled = load_label(loader, results, num_classes, self.ignore_index)
-                results = labelled if loader is step else step(results)
-            if results is None:
-                return None
-        return results
+def ids_of(dataset: BaseSegDataset) -> dict[str, int]:
+    """What a sample must carry to have its image and label checked on loading."""
+    return dict(
+        num_classes=len(dataset.metainfo['classes']), ignore_index=dataset.ignore_index
+    )
 
 
 def check_folders(dataset: BaseSegDataset) -> None:
@@ -94,7 +79,7 @@ def check_folders(dataset: BaseSegDataset) -> None:
         )
 
 
-def check_any(dataset: BaseSegDataset, samples: Sequence[dict[str, Any]]) -> None:
+def check_samples(dataset: BaseSegDataset, samples: Sequence[dict[str, Any]]) -> None:
     """Raise an :class:`InputError` if a data set lists no samples, or an empty name."""
     if not samples:
         raise InputError(
@@ -107,17 +92,6 @@ def check_any(dataset: BaseSegDataset, samples: Sequence[dict[str, Any]]) -> Non
             f'the list of images {dataset.ann_file} (ann_file) has a blank line: '
             'remove it.'
         )
-
-
-def find_label_loader(step: Any) -> LoadAnnotations | None:
-    """A transform itself, or the one inside ``TestTimeAug``, if it loads labels."""
-    if isinstance(step, LoadAnnotations):
-        return step
-    for branch in getattr(step, 'subroutines', []):
-        for inner in branch.transforms:
-            if isinstance(inner, LoadAnnotations):
-                return inner
-    return None
 
 
 @DATASETS.register_module()
