@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmseg_pointrend.rendering.boundary_cells import label_along_boundaries
 from mmseg_pointrend.rendering.grids import Grid, Region, valid_pixels
-from mmseg_pointrend.rendering.labels import decide, label_pixels
+from mmseg_pointrend.rendering.labels import decide, label_and_find_hardest
 from mmseg_pointrend.rendering.points import hardest_pixels
 from mmseg_pointrend.rendering.resampling import resample
 from mmseg_pointrend.rendering.sampling import read_features, read_points, write_points
-from mmseg_pointrend.rendering.uncertainty import Uncertainty, logit_margin
+from mmseg_pointrend.rendering.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Step:
             grid: pixel centres of the map to reach.
             num_points: the budget of an image.
             regions: the part of each image that is not padding, from
-                :func:`~mmseg_pointrend.rendering.grids.valid_region`; None for all.
+                :func:`~mmseg_pointrend.rendering.grids.valid_regions`; None for all.
             device: of the logits.
         """
         height, width = grid.size
@@ -123,30 +122,21 @@ class Renderer:
         if not steps:
             return decide(coarse.float(), self.threshold)
         logits = self.logits(coarse, steps[:-1])
-        labels, hardest = self._labels_and_hardest(logits, steps[-1])
+        last = steps[-1]
+        labels, hardest = label_and_find_hardest(
+            logits,
+            last.grid,
+            last.num_points,
+            last.valid,
+            uncertainty=self.uncertainty,
+            align_corners=self.align_corners,
+            threshold=self.threshold,
+        )
         if hardest.shape[1] > 0:
-            points = steps[-1].grid.points(hardest)
+            points = last.grid.points(hardest)
             current = read_features(
                 logits, points, padding_mode='border', align_corners=self.align_corners
             )
             better = decide(self.classify(points, current), self.threshold)
             labels.view(len(labels), -1).scatter_(1, hardest, better)
         return labels
-
-    def _labels_and_hardest(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        found = None
-        if (
-            self.uncertainty is logit_margin
-            and step.num_points > 0
-            and not torch.compiler.is_compiling()
-        ):
-            found = label_along_boundaries(
-                logits, step.grid, step.num_points, step.valid, self.align_corners
-            )
-        if found is not None:
-            return found
-        uncertainty = self.uncertainty if step.num_points > 0 else None
-        labels, hardness = label_pixels(
-            logits, step.grid, uncertainty, self.align_corners, self.threshold
-        )
-        return labels, hardest_pixels(hardness, step.num_points, step.valid)
