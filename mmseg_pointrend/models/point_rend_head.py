@@ -23,16 +23,9 @@ from mmseg_pointrend.models.checks import (
 from mmseg_pointrend.models.point_loss import point_losses
 from mmseg_pointrend.models.uncertainties import get_uncertainty
 from mmseg_pointrend.models.view import paddings_of
-from mmseg_pointrend.rendering.grids import (
-    Grid,
-    Region,
-    Size,
-    map_size,
-    subdivision_grids,
-    valid_regions,
-)
+from mmseg_pointrend.rendering.grids import Grid, Region, Size, map_size, valid_regions
 from mmseg_pointrend.rendering.points import default_num_points, sample_training_points
-from mmseg_pointrend.rendering.refinement import Renderer, Step
+from mmseg_pointrend.rendering.refinement import Renderer, Step, plan
 from mmseg_pointrend.rendering.sampling import point_sample, sample_features
 
 
@@ -279,24 +272,21 @@ class PointRendHead(CascadeHead):
         target: Size | Grid,
         regions: Sequence[Region] | None = None,
     ) -> list[Step]:
-        """Plan the way from a coarse prediction to a target.
+        """Plan the way to a target, see :func:`plan`.
 
         Args:
             coarse: logits of the decode head, (N, K, h, w).
             target: (H, W) of the result, or a grid that covers a part of the image.
-            regions: the part of each image that is not padding, from
-                :func:`~mmseg_pointrend.rendering.grids.valid_regions`; padding gets no
-                points.
+            regions: the part of each image that is not padding.
         """
-        if not isinstance(target, Grid):
-            target = Grid.of_frame(target, self.align_corners)
-        grids = subdivision_grids(
-            map_size(coarse), target, self.scale_factor, self.align_corners
+        return plan(
+            coarse,
+            target,
+            regions,
+            num_points=self.subdivision_num_points,
+            scale_factor=self.scale_factor,
+            align_corners=self.align_corners,
         )
-        return [
-            Step.of(grid, self.subdivision_num_points, regions, coarse.device)
-            for grid in grids
-        ]
 
     def render(
         self, fine: Sequence[Tensor], coarse: Tensor, steps: Sequence[Step]
