@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import mmcv.cnn
 import torch
-from mmengine.model import BaseTTAModel, is_model_wrapper
 
+from mmseg_pointrend.engine.runner import unwrapped
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder
 
@@ -35,13 +35,6 @@ def fuse_conv_bn(model: Model) -> Model:
         model: any model, changed in place; its checkpoint must be loaded.
     """
     mmcv.cnn.fuse_conv_bn(model.eval())
-    return model
-
-
-def unwrapped(model: Any) -> Any:
-    """The model inside of what MMEngine wraps for several processes or augmentation."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
     return model
 
 

@@ -14,7 +14,6 @@ from mmengine.hooks import CheckpointHook
 
 from mmseg_pointrend.engine.config import (
     add_arguments,
-    build_runner,
     draw_predictions,
     guard_training,
     load_config,
@@ -24,7 +23,7 @@ from mmseg_pointrend.engine.config import (
     use_tta,
 )
 from mmseg_pointrend.engine.hooks.testing_hook import check_weights
-from mmseg_pointrend.engine.processes import LAUNCHERS
+from mmseg_pointrend.engine.runner import LAUNCHERS, build_runner
 from mmseg_pointrend.errors import InputError, exit_with_sentence
 from tests.helpers import tiny_model
 

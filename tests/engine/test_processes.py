@@ -18,7 +18,8 @@ from mmengine.model import convert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_pointrend.engine.config import build_runner, load_config, use_tta
+from mmseg_pointrend.engine.config import load_config, use_tta
+from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError
 from tests.helpers import ROOT, run_tool, tiny_model
 
@@ -132,7 +133,7 @@ def test_slurm_trains_and_measures_the_model_it_saves(tiny_config, tmp_path):
 
 @pytest.mark.parametrize('tta', [False, True])
 def test_sync_bn_on_cpus_is_refused_with_the_keys_to_set(tiny_config, monkeypatch, tta):
-    monkeypatch.setattr('mmseg_pointrend.engine.config.get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmseg_pointrend.engine.runner.get_device', lambda: 'cpu')
     options = {
         'model.backbone.norm_cfg.type': 'SyncBN',
         'model.decode_head.norm_cfg.type': 'SyncBN',

@@ -17,13 +17,13 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
-from mmseg_pointrend.engine.acceleration import unwrapped
 from mmseg_pointrend.engine.checkpoints import POINTER, remove_incomplete_checkpoints
 from mmseg_pointrend.engine.hooks.random_state import (
     ContinuedBatches,
     random_state,
     set_random_state,
 )
+from mmseg_pointrend.engine.runner import unwrapped
 
 
 @HOOKS.register_module()

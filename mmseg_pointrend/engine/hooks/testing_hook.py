@@ -7,7 +7,8 @@ from typing import Any
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from mmseg_pointrend.engine.acceleration import compile_model, fuse_conv_bn, unwrapped
+from mmseg_pointrend.engine.acceleration import compile_model, fuse_conv_bn
+from mmseg_pointrend.engine.runner import unwrapped
 from mmseg_pointrend.errors import InputError
 
 
