@@ -21,7 +21,7 @@ from mmseg_pointrend.errors import InputError
 
 @HOOKS.register_module()
 class InvalidLossHook(Hook):
-    """Keeps NaN and infinity out of the model: stops the training or skips iterations.
+    """Keep NaN and infinity out of the model: stop the training or skip iterations.
 
     An iteration is invalid if a loss or, where it updates the model, a gradient is not
     finite on any process. It changes neither weights nor buffers (the statistics of
@@ -112,7 +112,7 @@ class InvalidLossHook(Hook):
 
 
 def everywhere(condition: bool | Tensor) -> bool:
-    """Whether a condition holds in every process."""
+    """Tell whether a condition holds in every process."""
     holds = torch.as_tensor(condition).int()
     all_reduce(holds, op='min')
     return bool(holds)

@@ -13,7 +13,7 @@ from mmseg_pointrend.errors import InputError
 
 
 class TestingHook(Hook):
-    """Refuses weights of another model, and accelerates the right one.
+    """Refuse weights of another model, and accelerate the right one.
 
     Args:
         fuse: merge BatchNorm into convolutions.
