@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,11 @@ from mmseg_pointrend.engine.runner import LAUNCHERS
 from mmseg_pointrend.errors import InputError, one_line
 
 
-class KeyValueAction(DictAction):
-    """MMEngine's ``DictAction``, with a sentence for a word without ``=``."""
-
-    def __call__(
-        self,
-        parser: ArgumentParser,
-        namespace: Any,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        for value in values:
-            if '=' not in value:
-                parser.error(f'{option_string} {value}: give key=value.')
-        super().__call__(parser, namespace, values, option_string)
+def key_value(text: str) -> str:
+    """Refuse a word without ``=``, for which MMEngine has no sentence."""
+    if '=' not in text:
+        raise ArgumentTypeError(f'{text}: give key=value.')
+    return text
 
 
 def add_cfg_options(parser: ArgumentParser, example: str) -> None:
@@ -40,7 +31,8 @@ def add_cfg_options(parser: ArgumentParser, example: str) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=KeyValueAction,
+        type=key_value,
+        action=DictAction,
         default={},
         help=f'override config keys: {example}',
     )

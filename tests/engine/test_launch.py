@@ -242,7 +242,7 @@ def test_a_word_without_a_value_is_named(capsys):
     add_arguments(parser)
     with pytest.raises(SystemExit):
         parser.parse_args(['--cfg-options', 'model.pretrained'])
-    assert '--cfg-options model.pretrained: give key=value.' in capsys.readouterr().err
+    assert '--cfg-options: model.pretrained: give key=value.' in capsys.readouterr().err
 
 
 def test_weights_of_another_model_are_not_tested():
