@@ -196,13 +196,7 @@ def use_tta(cfg: Config) -> None:
 def draw_predictions(
     cfg: Config, folder: str | None, *, show: bool = False, wait_time: float = 0
 ) -> None:
-    """Paint each prediction over its image (``--show-dir``, ``--show``).
-
-    Args:
-        cfg: config, changed in place.
-        folder: where the pictures go.
-        show: open a window.
-        wait_time: seconds that a window stays.
+    """Paint predictions into a folder, or show them for ``wait_time`` seconds.
 
     Raises:
         InputError: the config has no visualization hook.

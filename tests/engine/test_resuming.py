@@ -116,18 +116,7 @@ def test_what_is_no_meta_information_is_nothing_to_resume_from(tmp_path, meta):
     assert last_good_checkpoint(tmp_path) is None
 
 
-def test_a_training_without_a_seed_keeps_the_seed_of_its_start(tmp_path):
-    save(tmp_path / 'iter_2.pth')
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
-    resume_latest(cfg)
-    assert cfg.randomness.seed == 7
-    cfg.randomness.seed = 1
-    resume_latest(cfg)
-    assert cfg.randomness.seed == 1
-
-
-def test_resume_prefers_the_work_dir_to_load_from(tmp_path):
+def test_resume_prefers_the_work_dir_and_keeps_the_seed_of_its_start(tmp_path):
     cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
     resume_latest(cfg)
     assert cfg.load_from == 'start.pth'
@@ -137,6 +126,10 @@ def test_resume_prefers_the_work_dir_to_load_from(tmp_path):
     resume_latest(cfg)
     assert cfg.load_from == str(tmp_path / 'iter_2.pth')
     assert cfg.resume
+    assert cfg.randomness.seed == 7
+    cfg.randomness.seed = 1
+    resume_latest(cfg)
+    assert cfg.randomness.seed == 1
 
 
 def save(path, **weights):
