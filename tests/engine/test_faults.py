@@ -176,7 +176,7 @@ ls -A "$work_dir" "$work_dir"/work; cat "$work_dir"/work/last_checkpoint; exit $
 @pytest.mark.parametrize(
     ('size', 'kept', 'words'),
     [
-        ('4m', 'iter_2.pth', 'iter_4.pth (No space left on device): '),
+        ('4m', 'iter_2.pth', 'iter_4.pth (No space left on device): 1.'),
         ('12k', 'work', 'No space left on device: make room and run this again'),
     ],
 )
