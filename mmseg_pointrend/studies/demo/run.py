@@ -15,7 +15,8 @@ from mmengine.runner import Runner
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from mmseg_pointrend.engine.config import build_runner, load_config, resume_latest
+from mmseg_pointrend.engine.config import load_config, resume_latest
+from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.models import PointRendEncoderDecoder
 from mmseg_pointrend.rendering.grids import map_size
 from mmseg_pointrend.studies.demo.street_scenes import write_dataset
