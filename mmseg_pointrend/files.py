@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmseg_pointrend.errors import InputError
@@ -35,10 +35,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open('rb+') as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        try:
+            yield temporary
+            with temporary.open('rb+') as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         room = ''
         if path.parent.is_dir():
@@ -47,6 +50,3 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             f'cannot write {path} ({error.strerror or error}):{room} mend that and run '
             'this again, a training with --resume: what was written before is intact.'
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
