@@ -144,12 +144,9 @@ class BoundaryIoUMetric(BaseMetric):
             table.add_column(name, values.round(2).tolist())
         print_log(f'boundaries per class:\n{table}', logger='current')
         names = ['mBIoU', *(f'trimap_mIoU_{width}px' for width in self.trimap_widths)]
-        return {
-            name: np.nan
-            if np.isnan(values).all()
-            else round(float(np.nanmean(values)), 2)
-            for name, values in zip(names, percent, strict=True)
-        }
+        present = [values[~np.isnan(values)] for values in percent]
+        means = [round(float(i.mean()), 2) if len(i) else np.nan for i in present]
+        return dict(zip(names, means, strict=True))
 
     @staticmethod
     def percent(results: list[np.ndarray]) -> np.ndarray:

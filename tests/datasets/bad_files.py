@@ -160,18 +160,15 @@ def write_pair(
 
 
 def dataset_config(root: Path, **kwargs: object) -> dict:
-    return dict(
+    steps = ('LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs')
+    config = dict(
         type='CamVidDataset',
         data_root=str(root),
         serialize_data=False,
         data_prefix=dict(img_path='img', seg_map_path='ann'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs'),
-        ],
-        **kwargs,
+        pipeline=[dict(type=step) for step in steps],
     )
+    return {**config, **kwargs}
 
 
 def load(root: Path, **kwargs: object) -> dict:
