@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from mmseg.registry import DATASETS
 
-from mmseg_pointrend.datasets.checked import CheckedFiles, check_folders
+from mmseg_pointrend.datasets.checked import CheckedFiles
 from mmseg_pointrend.errors import InputError
 
 PALETTE = {
@@ -57,7 +57,6 @@ class CamVidDataset(CheckedFiles):
             InputError: as in :class:`CheckedFiles`, or the images are of two kinds.
         """
         if self.img_suffix is None:
-            check_folders(self)
             folder = Path(self.data_prefix['img_path'])
             # Without images the error is that of CheckedFiles.
             self.img_suffix = find_image_suffix(folder) or '{.png,.jpg}'

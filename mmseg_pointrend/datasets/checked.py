@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,52 +45,38 @@ class CheckedFiles(BaseSegDataset):
         """List the samples, whether they have labels or not.
 
         Raises:
-            InputError: a folder is missing or empty.
+            InputError: a folder or the list of images is missing or empty.
         """
-        check_folders(self)
-        samples = super().load_data_list()
-        check_samples(self, samples)
-        return [{**sample, **ids_of(self)} for sample in samples]
-
-
-def ids_of(dataset: BaseSegDataset) -> dict[str, int]:
-    """What a sample must carry to have its image and label checked on loading."""
-    return dict(
-        num_classes=len(dataset.metainfo['classes']), ignore_index=dataset.ignore_index
-    )
-
-
-def check_folders(dataset: BaseSegDataset) -> None:
-    """Raise an :class:`InputError` if a data set's folder or list is missing."""
-    for key, folder in dataset.data_prefix.items():
-        if folder and not fileio.isdir(folder, backend_args=dataset.backend_args):
+        for key, folder in self.data_prefix.items():
+            if folder and not fileio.isdir(folder, backend_args=self.backend_args):
+                raise InputError(
+                    f'the data folder {Path(folder).absolute()} ({key}) does not exist:'
+                    ' link the data set there, or set data_root of '
+                    'train_dataloader.dataset, val_dataloader.dataset and '
+                    'test_dataloader.dataset.'
+                )
+        # MMSegmentation would take all images instead.
+        if self.ann_file and not Path(self.ann_file).is_file():
             raise InputError(
-                f'the data folder {Path(folder).absolute()} ({key}) does not exist:'
-                ' link the data set there, or set data_root of '
-                'train_dataloader.dataset, val_dataloader.dataset and '
-                'test_dataloader.dataset.'
+                f'the list of images {self.ann_file} (ann_file) does not exist: correct'
+                ' the path, or remove the key to read the whole folder.'
             )
-    # MMSegmentation would take all images instead.
-    if dataset.ann_file and not Path(dataset.ann_file).is_file():
-        raise InputError(
-            f'the list of images {dataset.ann_file} (ann_file) does not exist: correct '
-            'the path, or remove the key to read the whole folder.'
+        samples = super().load_data_list()
+        if not samples:
+            raise InputError(
+                f'no *{self.img_suffix} in {self.data_prefix["img_path"]}: check '
+                'data_prefix.img_path and img_suffix of the dataset.'
+            )
+        names = {os.path.basename(sample['img_path']) for sample in samples}
+        if self.ann_file and self.img_suffix in names:
+            raise InputError(
+                f'the list of images {self.ann_file} (ann_file) has a blank line: '
+                'remove it.'
+            )
+        ids = dict(
+            num_classes=len(self.metainfo['classes']), ignore_index=self.ignore_index
         )
-
-
-def check_samples(dataset: BaseSegDataset, samples: Sequence[dict[str, Any]]) -> None:
-    """Raise an :class:`InputError` if a data set lists no samples, or an empty name."""
-    if not samples:
-        raise InputError(
-            f'no *{dataset.img_suffix} in {dataset.data_prefix["img_path"]}: check '
-            'data_prefix.img_path and img_suffix of the dataset.'
-        )
-    names = {os.path.basename(sample['img_path']) for sample in samples}
-    if dataset.ann_file and dataset.img_suffix in names:
-        raise InputError(
-            f'the list of images {dataset.ann_file} (ann_file) has a blank line: '
-            'remove it.'
-        )
+        return [{**sample, **ids} for sample in samples]
 
 
 @DATASETS.register_module()

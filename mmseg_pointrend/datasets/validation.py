@@ -1,4 +1,4 @@
-"""Checks every file of a config's data sets before a training meets them."""
+"""Check every file of a config's data sets before a training meets them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL.ImageFile import ImageFile
 
-from mmseg_pointrend.datasets.checked import check_folders, check_samples, ids_of
+from mmseg_pointrend.datasets.checked import CheckedFiles
 from mmseg_pointrend.datasets.loading import LoadImage, LoadLabel, find_step
 from mmseg_pointrend.datasets.preparation.workers import run_in_workers
 from mmseg_pointrend.datasets.reading import BadFile, header_of
@@ -96,7 +96,7 @@ def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
 
 
 def find_datasets(cfg: Any) -> Iterator[dict[str, Any]]:
-    """Configs of data sets, in a config that may wrap them."""
+    """Configs of data sets, in a config that may wrap them; their types are classes."""
     if isinstance(cfg, list):
         for item in cfg:
             yield from find_datasets(item)
@@ -104,7 +104,7 @@ def find_datasets(cfg: Any) -> Iterator[dict[str, Any]]:
         kind = cfg.get('type')
         kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         if isinstance(kind, type) and issubclass(kind, BaseSegDataset):
-            yield cfg
+            yield {**cfg, 'type': kind}
         else:
             yield from find_datasets(cfg.get('dataset') or cfg.get('datasets'))
 
@@ -112,10 +112,13 @@ def find_datasets(cfg: Any) -> Iterator[dict[str, Any]]:
 def check_dataset(
     cfg: dict[str, Any], split: str, workers: int
 ) -> tuple[int, list[Finding]]:
-    """As :func:`check_config`, for one data set."""
+    """As :func:`check_config`, for one data set, which gets the checks of ours."""
     key = f'{split}_dataloader.dataset'
+    kind = cfg['type']
+    if not issubclass(kind, CheckedFiles):
+        kind = type(kind.__name__, (CheckedFiles, kind), {})
     try:
-        dataset = DATASETS.build({**cfg, 'lazy_init': True})
+        dataset = DATASETS.build({**cfg, 'type': kind, 'lazy_init': True})
     except Exception as error:
         raise InputError(
             f'the data set of {split} cannot be built ({one_line(error)}): mend {key}.'
@@ -134,16 +137,14 @@ def check_dataset(
     image_loader.ignore_empty = False
     dataset.serialize_data = False
     try:
-        check_folders(dataset)
-        # Not the class's own full_init, which may stop at a missing label.
+        # Not its own full_init, which stops at a missing label.
         BaseSegDataset.full_init(dataset)
-        check_samples(dataset, dataset.data_list)
     except InputError as error:
         return 0, [Finding(True, 'missing data', str(dataset.data_root), str(error))]
     findings = lone_labels(dataset) if label_loader else []
     found = run_in_workers(
         partial(check_sample, image_loader, label_loader),
-        [{**sample, **ids_of(dataset)} for sample in dataset.data_list],
+        dataset.data_list,
         workers=workers,
         description=split,
     )
