@@ -60,10 +60,13 @@ def compile_model(model: Model, **options: Any) -> Model:
             "config with model.type='PointRendEncoderDecoder'."
         )
     compiler = Compiler(**options)
-    network.__dict__['coarse_prediction'] = compiler.compile(network.coarse_prediction)
+    for method in ('extract', 'decode'):
+        network.__dict__[method] = compiler.compile(getattr(network, method))
     if network.out_channels <= MOST_CLASSES:
         head = network.point_head
-        head.__dict__['labels'] = compiler.compile(head.labels, fullgraph=True)
+        head.__dict__['render_labels'] = compiler.compile(
+            head.render_labels, fullgraph=True
+        )
     return model
 
 

@@ -153,10 +153,12 @@ def predict_both(
     """
     batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
     inputs = model.data_preprocessor(batch)['inputs']
-    feats, coarse = model.coarse_prediction(inputs)
+    fine, [coarse] = model.decode(*model.extract(inputs))
     size = map_size(inputs)
     plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)[0].cpu()
-    *_, (logits, indices) = model.point_head.render_steps(feats, coarse, size)
+    steps = model.point_head.steps(coarse, size)
+    renderer = model.point_head.renderer(fine, coarse)
+    *_, (logits, indices) = renderer.refine(coarse, steps)
     rendered = logits.argmax(dim=1)[0].cpu()
     chosen = torch.zeros(size, dtype=torch.bool)
     chosen.view(-1)[indices[0].cpu()] = True
