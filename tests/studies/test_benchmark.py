@@ -34,7 +34,7 @@ TIMED = ('train', 'predict', 'tail_random', 'tail_trained')
 
 
 def run_benchmark(*args: object) -> Any:
-    return run_tool(sys.executable, 'tools/benchmark.py', *args)
+    return run_tool(sys.executable, 'tools/benchmark.py', *args, timeout=1200)
 
 
 def checkpoint_of(work_dir: Path) -> str:
@@ -94,18 +94,28 @@ def test_the_table_has_a_line_for_each_figure_with_its_ratios(report):
 
 
 @pytest.mark.slow
-def test_compiled_contenders_and_autocast_take_part(tmp_path, tiny_config):
+@pytest.mark.parametrize(
+    ('autocast', 'contenders', 'measures'),
+    [
+        ('none', ('plain', 'ours-compiled'), ('train', 'predict', 'tail')),
+        ('bf16', EAGER, ('train', 'tail')),
+    ],
+)
+def test_compiled_contenders_and_autocast_take_part(
+    autocast, contenders, measures, tmp_path, tiny_config
+):
     result = run_benchmark(
-        *('--config', tiny_config, '--json', tmp_path / 'f.json', '--autocast', 'bf16'),
-        *('--measure', 'train', 'predict', 'tail', '--classes', '7', *SMALL),
-        *('--checkpoint', 'missing.pth'),
+        *('--config', tiny_config, '--classes', 7, '--checkpoint', 'missing.pth'),
+        *('--contenders', *contenders, '--measure', *measures, *SMALL),
+        *('--autocast', autocast, '--json', tmp_path / 'f.json'),
     )
     assert result.returncode == 0, result.stderr
     assert 'No trained logits: missing.pth does not exist' in result.stdout
-    measures = json.loads((tmp_path / 'f.json').read_text())['measures']
-    assert set(measures) == {'train', 'predict', 'tail_random'}
-    for name, measure in measures.items():
-        assert ('ours-compiled' in measure['values']) == (name != 'train')
+    found = json.loads((tmp_path / 'f.json').read_text())['measures']
+    assert set(found) == {name.replace('tail', 'tail_random') for name in measures}
+    for name, measure in found.items():
+        others = dict(train={'ours-compiled'}, tail_random={'plain-d8'})
+        assert set(measure['values']) == set(contenders) - others.get(name, set())
         assert measure['failed'] == {}
 
 
