@@ -78,7 +78,7 @@ def test_one_run_of_the_network_predicts_in_every_way():
     inputs, samples = batch()
     settings = {
         'none': dict(subdivision_num_points=0),
-        'other': dict(coarse_from='initial'),
+        'other': dict(coarse_from='initial', subdivision_num_points=4096),
     }
     found = dict(predict_in_each_way(model, inputs, samples, settings))
     assert list(found) == ['upsampled', 'predicted', 'none', 'other']
@@ -93,13 +93,23 @@ def test_one_run_of_the_network_predicts_in_every_way():
         for labels, result in zip(found[name], results, strict=True):
             assert torch.equal(labels, result.pred_sem_seg.data[0])
     assert list(dict(predict_in_each_way(plain, inputs, samples, {}))) == ['upsampled']
-    cfg = tiny_model_config(coarse_from='initial')
+    cfg = tiny_model_config(**settings['other'])
     other = MODELS.build(cfg).eval()
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
         results = other.predict(inputs, deepcopy(samples))
     assert torch.equal(found['other'][1], results[1].pred_sem_seg.data[0])
     assert not torch.equal(found['other'][1], found['predicted'][1])
+
+
+def test_who_stops_in_the_middle_leaves_the_model_as_it_was():
+    model = tiny_model()
+    head = model.point_head
+    for _name, _maps in predict_in_each_way(
+        model, *batch(), {'none': dict(subdivision_num_points=0)}
+    ):
+        assert model.point_head is head
+        assert head.subdivision_num_points == 128
 
 
 def test_a_schedule_is_shortened_as_a_whole():
