@@ -41,10 +41,7 @@ def score_checkpoint(
 ) -> dict[str, dict[str, Any]]:
     """Score every way to predict, from one run of the network over the images.
 
-    Args:
-        cfg: config.
-        checkpoint: file.
-        settings: of :func:`predict_in_each_way`.
+    Ways and settings are those of :func:`predict_in_each_way`.
 
     Returns:
         :meth:`Scores.summary` of each way; fixed and broken pixels are counted against

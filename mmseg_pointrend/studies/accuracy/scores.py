@@ -19,10 +19,7 @@ RINGS = (1, 2, 3, 5, 8)
 class Scores:
     """IoU, Boundary IoU, IoU in trimaps, and what changed against other predictions.
 
-    Args:
-        classes: their names.
-        ignore_index: label of ignored pixels.
-        boundary: ``dilation`` and ``trimap_widths`` of :class:`BoundaryIoUMetric`.
+    ``boundary`` are arguments of :class:`BoundaryIoUMetric`.
     """
 
     def __init__(
@@ -36,13 +33,7 @@ class Scores:
         self.changes = np.zeros((2, len(RINGS) + 1), dtype=np.int64)
 
     def add(self, truth: Tensor, labels: Tensor, before: Tensor | None = None) -> None:
-        """Count an image.
-
-        Args:
-            truth: ids, (H, W).
-            labels: the prediction, (H, W).
-            before: the prediction it improves on, (H, W).
-        """
+        """Count an image: ids, a prediction and the one it improves on, (H, W) each."""
         both, union, _, _ = IoUMetric.intersect_and_union(
             labels, truth.to(labels), len(self.classes), self.ignore_index
         )
@@ -87,11 +78,7 @@ def changed_pixels(
 ) -> np.ndarray:
     """Count pixels made right and pixels made wrong by distance to a true boundary.
 
-    Args:
-        truth: ids, (H, W).
-        labels: the prediction, (H, W).
-        before: the prediction it replaces, (H, W).
-        ignore_index: label of ignored pixels.
+    Args are as of :meth:`Scores.add`.
 
     Returns:
         (2, 6), a count for each of :data:`RINGS` and one for all that is farther:
@@ -103,9 +90,8 @@ def changed_pixels(
     for i, distance in reversed(list(enumerate(RINGS))):
         ring[near_boundary(ids, valid, distance)] = i
     was, now = before == truth, labels == truth
-    return np.stack(
-        [
-            np.bincount(ring[valid & changed], minlength=len(RINGS) + 1)
-            for changed in (~was & now, was & ~now)
-        ]
+    fixed, broken = (
+        np.bincount(ring[valid & changed], minlength=len(RINGS) + 1)
+        for changed in (~was & now, was & ~now)
     )
+    return np.stack((fixed, broken))

@@ -22,12 +22,7 @@ from mmseg_pointrend.studies.speed.contenders import as_first_of_cascade
 
 
 def shortened(cfg: Config, iterations: int) -> None:
-    """Squeeze the schedule of a config into fewer iterations, in place.
-
-    Args:
-        cfg: config of an ``IterBasedTrainLoop``.
-        iterations: how many there will be; validation follows the last one.
-    """
+    """Squeeze a schedule into fewer iterations, with validation after the last."""
     share = iterations / cfg.train_cfg.max_iters
     for scheduler in cfg.param_scheduler:
         for key in ('begin', 'end'):
@@ -41,13 +36,8 @@ def shortened(cfg: Config, iterations: int) -> None:
 def continued(cfg: Config, start: Path, lr_factor: float) -> None:
     """Train on from a checkpoint of the plain model, in place.
 
-    BatchNorm keeps the statistics it has learned, and a head that the plain model lacks
-    learns at the config's own rate.
-
-    Args:
-        cfg: config whose optimizer has a ``lr_mult`` for ``decode_head``.
-        start: the checkpoint.
-        lr_factor: what multiplies the learning rate of the rest.
+    BatchNorm keeps the statistics it has learned. The learning rate is multiplied by
+    ``lr_factor``, but a head that the plain model lacks learns at the config's own.
     """
     cfg.load_from = str(start)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='NormEvalHook')]

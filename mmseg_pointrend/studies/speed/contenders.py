@@ -23,9 +23,7 @@ ASPP_DILATIONS_AT_STRIDE_8 = (1, 12, 24, 36)
 
 
 def our_config(settings: Settings) -> ConfigDict:
-    """Read our model's config and adapt it to the settings.
-
-    Nothing is downloaded.
+    """Read our model's config and adapt it to the settings, without downloads.
 
     Raises:
         InputError: it is not one decode head with a point head.
@@ -68,9 +66,6 @@ def build_contenders(
 
     Returns:
         The models by name, in evaluation mode, on the device.
-
-    Raises:
-        InputError: a contender cannot be made from this config.
     """
     torch.manual_seed(settings.seed)
     ours = build(cfg)

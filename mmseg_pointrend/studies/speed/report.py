@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from rich.console import Console
 from rich.table import Table
-
-from mmseg_pointrend.studies.speed.settings import Settings
 
 RIVALS = ('mmseg', 'plain')
 SCALES = {
@@ -59,15 +54,3 @@ def readable(value: float, unit: str) -> str:
     scales = SCALES[unit]
     scale, name = next((pair for pair in scales if value >= pair[0]), scales[-1])
     return f'{value / scale:.3g} {name}'
-
-
-def figures(settings: Settings, rows: Sequence[Row]) -> dict[str, Any]:
-    """Collect what the JSON file holds."""
-    return dict(
-        system=platform.platform(),
-        threads=torch.get_num_threads(),
-        gpu=torch.cuda.get_device_name() if settings.device == 'cuda' else None,
-        torch=torch.__version__,
-        arguments=asdict(settings),
-        measures={row.name: row._asdict() for row in rows},
-    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import asdict
 from itertools import chain
 from typing import NamedTuple
 
@@ -28,7 +30,7 @@ from mmseg_pointrend.studies.speed.meters import (
     time_in_turn,
     warm_up,
 )
-from mmseg_pointrend.studies.speed.report import Row, figures, print_rows
+from mmseg_pointrend.studies.speed.report import Row, print_rows
 from mmseg_pointrend.studies.speed.settings import Settings
 from mmseg_pointrend.studies.speed.tail_inputs import random_inputs, trained_inputs
 
@@ -60,7 +62,14 @@ def run_benchmark(settings: Settings) -> None:
         rows += measure(task, settings)
     print_rows(console, rows)
     if settings.json is not None:
-        content = figures(settings, rows)
+        content = dict(
+            system=platform.platform(),
+            gpu=torch.cuda.get_device_name() if settings.device == 'cuda' else None,
+            torch=torch.__version__,
+            threads=torch.get_num_threads(),
+            arguments=asdict(settings),
+            measures={row.name: row._asdict() for row in rows},
+        )
         dump(content, settings.json, file_format='json', indent=2, default=str)
         console.print(f'Figures: {settings.json}')
 
@@ -88,9 +97,8 @@ def tails(cfg: ConfigDict, settings: Settings, console: Console) -> Iterator[Tas
         changed.point_head.update(in_index=[0], in_channels=[fine.shape[1]])
         models = build_contenders(changed, settings, names, inputs.point_head)
         calls = {name: tail(models[name], fine, coarse, settings) for name in names}
-        yield Task(
-            f'tail_{kind}', f'tail, {kind} logits, {by(1, settings.size)}', calls
-        )
+        title = 'tail, {} logits, 1x{}x{}'.format(kind, *settings.size)
+        yield Task(f'tail_{kind}', title, calls)
 
 
 def whole_models(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
@@ -106,8 +114,8 @@ def whole_models(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
     if 'predict' in chosen:
         torch.compiler.reset()
         calls = {name: prediction(model, settings) for name, model in models.items()}
-        yield Task('predict', f'predict(), {by(1, settings.size)}', calls)
-    size = by(TRAIN_BATCH, settings.train_size)
+        yield Task('predict', 'predict(), 1x{}x{}'.format(*settings.size), calls)
+    size = '{}x{}x{}'.format(TRAIN_BATCH, *settings.train_size)
     for name, title, make in (
         ('flops', f'training forward, {size}', training_forward),
         ('train', f'training step, {size}', training_step),
@@ -115,11 +123,6 @@ def whole_models(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
         if name in chosen:
             calls = {name: make(model, settings) for name, model in trained.items()}
             yield Task(name, title, calls)
-
-
-def by(batch: int, size: tuple[int, int]) -> str:
-    """Write how large a batch is: ``2x256x512``."""
-    return f'{batch}x{size[0]}x{size[1]}'
 
 
 def measure(task: Task, settings: Settings) -> Iterator[Row]:
