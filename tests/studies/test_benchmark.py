@@ -149,7 +149,8 @@ def test_contenders_share_their_weights(tiny_config):
     given = settings(tiny_config)
     models = build_contenders(our_config(given), given, EAGER)
     images = torch.randn(2, 3, 64, 128)
-    feats, coarse = models['ours'].coarse_prediction(images)
+    feats, maps = models['ours'].extract(images)
+    _, [coarse] = models['ours'].decode(feats, maps)
     assert coarse.std() > 0.1
     for name in ('plain', 'mmseg'):
         model = models[name]

@@ -44,7 +44,7 @@ def predict_in_each_way(
     cascade = not ours and getattr(model, 'num_stages', 1) > 1
     size = map_size(inputs)
     if ours:
-        fine, coarse = model.coarse_prediction(inputs)
+        fine, (*_, coarse) = model.decode(*model.extract(inputs))
     else:
         first = model.decode_head[0] if cascade else model.decode_head
         coarse = first(model.extract_feat(inputs))

@@ -11,12 +11,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
-from mmseg_pointrend.engine.config import (
-    build_runner,
-    guard_training,
-    load_config,
-    resume_latest,
-)
+from mmseg_pointrend.engine.config import guard_training, load_config, resume_latest
+from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError, exit_with_sentence
 from mmseg_pointrend.studies.speed.contenders import as_first_of_cascade
 

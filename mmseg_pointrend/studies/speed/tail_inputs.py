@@ -65,8 +65,8 @@ def trained_inputs(cfg: ConfigDict, settings: Settings) -> TailInputs | str:
     scene = render_scene((settings.seed, VALIDATION, 0), settings.size).image
     image = torch.from_numpy(scene).permute(2, 0, 1).float()
     inputs = (image - model.data_preprocessor.mean) / model.data_preprocessor.std
-    feats, coarse = model.coarse_prediction(inputs.unsqueeze(0))
-    fine = torch.cat([feats[index] for index in model.point_head.in_index], dim=1)
+    maps, (*_, coarse) = model.decode(*model.extract(inputs.unsqueeze(0)))
+    fine = torch.cat(maps, dim=1)
     filled = max(sum(cfg.point_head.in_channels) - fine.shape[1], 0)
     random = torch.Generator().manual_seed(settings.seed)
     filler = torch.randn(1, filled, *fine.shape[2:], generator=random)
