@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import torch
 from mmengine.config import ConfigDict
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import find_latest_checkpoint, load_checkpoint
 from mmseg.apis import init_model
 from torch import Tensor, nn
 
 from mmseg_pointrend.engine.config import load_config
+from mmseg_pointrend.engine.hooks.testing_hook import check_weights
 from mmseg_pointrend.studies.demo.street_scenes import render_scene
 from mmseg_pointrend.studies.speed.settings import Settings
 
@@ -50,6 +51,9 @@ def trained_inputs(cfg: ConfigDict, settings: Settings) -> TailInputs | str:
 
     Returns:
         Inputs, or a sentence why there are none.
+
+    Raises:
+        InputError: the checkpoint is not one of its config.
     """
     checkpoint = settings.checkpoint
     if checkpoint is None and Path(DEMO).is_dir():
@@ -61,7 +65,8 @@ def trained_inputs(cfg: ConfigDict, settings: Settings) -> TailInputs | str:
     classes, wanted = (one.decode_head.num_classes for one in (trained.model, cfg))
     if classes != wanted:
         return f'No trained logits: those have {classes} classes, not {wanted}.'
-    model = init_model(trained, checkpoint, device='cpu')
+    model = init_model(trained, device='cpu')
+    check_weights(model, load_checkpoint(model, checkpoint, 'cpu'), checkpoint)
     scene = render_scene((settings.seed, VALIDATION, 0), settings.size).image
     image = torch.from_numpy(scene).permute(2, 0, 1).float()
     inputs = (image - model.data_preprocessor.mean) / model.data_preprocessor.std
