@@ -6,28 +6,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmseg_pointrend.studies.demo.street_scenes import textures
-from mmseg_pointrend.studies.demo.street_scenes.canvas import Canvas
-from mmseg_pointrend.studies.demo.street_scenes.facades import FacadeStyle, draw_facade
-from mmseg_pointrend.studies.demo.street_scenes.view import Tone, View, ellipse
+from mmseg_pointrend.studies.demo.street_scenes.brush import Brush, Camera, pick
+from mmseg_pointrend.studies.demo.street_scenes.plants import draw_leaves
 
-BUILDING, VEGETATION = 11, 21
+PLASTERS = (
+    (222, 208, 178), (214, 188, 140), (206, 160, 134), (190, 196, 196),
+    (176, 190, 204), (224, 218, 206), (178, 152, 140), (156, 92, 74), (134, 82, 68),
+)  # fmt: skip
+ROOFS = (152, 78, 56), (120, 70, 58), (84, 84, 90), (70, 62, 60)
+TRIMS = (232, 228, 218), (236, 236, 234), (128, 112, 98)
+ACCENTS = (172, 44, 40), (34, 92, 70), (38, 66, 120), (206, 150, 40), (80, 50, 44)
+DEPTH = 9.0
 
 
 @dataclass(frozen=True)
 class House:
-    """A house with its front parallel to the street, in metres.
+    """A house on the left (sign -1) or right, in metres.
 
-    Attributes:
-        sign: side of the street, -1 left, +1 right.
-        front: distance of the front from the road's middle.
-        near, far: extent along the street.
-        height: height of the eaves.
-        roof: 'flat', 'gable' (ridge along the street) or 'mansard'.
-        rise: height of the roof above the eaves.
-        tiles: RGB of the roof.
-        style: looks of the front.
-        seed: seed of all details.
+    Its front is so far from the road's middle; its ridge runs along the street and
+    rises above the eaves, or does not for a flat roof.
     """
 
     sign: int
@@ -35,215 +32,96 @@ class House:
     near: float
     far: float
     height: float
-    roof: str
     rise: float
-    tiles: Tone
-    style: FacadeStyle
-    seed: int
 
 
-DEPTH = 9.0
+def grid(xs: np.ndarray, ys: np.ndarray, wide: float, high: float) -> np.ndarray:
+    """Rectangles with their bottom middle at every x and y, (M, 4)."""
+    x, y = (values.ravel() for values in np.meshgrid(xs, ys))
+    return np.stack([x - wide / 2, y, x + wide / 2, y + high], axis=1)
 
 
-def _lit(
-    texture: np.ndarray, view: View, light: float, near: float, far: float
-) -> np.ndarray:
-    distance = np.linspace(near, far, texture.shape[1], dtype=np.float32)
-    share = (1 - np.exp(-distance / view.haze_length))[None, :, None]
-    foot = np.linspace(1.0, 0.9, texture.shape[0], dtype=np.float32)[:, None, None]
-    haze = np.array(view.haze, np.float32) * share
-    lit = texture * (np.float32(light) * (1 - share) * foot) + haze
-    return np.clip(lit, 0, 255).astype(np.uint8)
-
-
-def draw_house(canvas: Canvas, view: View, house: House) -> None:
-    """Paints the side wall, the roof and the front of a house."""
-    rng = np.random.default_rng(house.seed)
-    near, far = max(house.near, 1.5), house.far
-    front = house.front * house.sign
-    back = (house.front + DEPTH) * house.sign
-    edge = view.project([(front, 0, far)])[0, 0]
-    if (edge < 0) if house.sign < 0 else (edge > view.cols):
-        return
-    height, top = house.height, house.height + house.rise
-    mid = (front + back) / 2
-    side_light = view.light((0, 0, -1))
-    seen = view.focal / max(near, 7.0)
-    finest = 34 * view.cols / 1536
-    per_metre = float(np.clip(seen * 0.45, 5, finest))
-
-    wall = [
-        (front, 0, near),
-        (front, height, near),
-        (back, height, near),
-        (back, 0, near),
-    ]
-    outline = {
-        'gable': [*wall[:2], (mid, top, near), *wall[2:]],
-        'mansard': [
-            *wall[:2],
-            (front + 1.5 * house.sign, top, near),
-            (back, top, near),
-            wall[3],
-        ],
-        'flat': wall,
-    }[house.roof]
-    shaded = view.shade(house.style.wall, side_light, near)
-    if house.roof != 'flat':
-        canvas.polygon(view.project(outline), shaded, BUILDING)
-    width = abs(back - front)
-    sheet = draw_facade(rng, house.style, (width, height), per_metre, blind=True)
-    corners = view.project([wall[1], wall[2], wall[3], wall[0]])
-    canvas.warp(_lit(sheet, view, side_light, near, near), corners, BUILDING)
-
-    light = view.light((-house.sign, 0, 0))
-    _draw_roof(canvas, view, house, rng, near)
-    sheet = draw_facade(rng, house.style, (far - house.near, height), per_metre)
-    hidden = int((near - house.near) / (far - house.near) * sheet.shape[1])
-    sheet = sheet[:, hidden:] if hidden else sheet
-    corners = view.project(
-        [(front, height, near), (front, height, far), (front, 0, far), (front, 0, near)]
-    )
-    canvas.warp(_lit(sheet, view, light, near, far), corners, BUILDING)
-
-
-def _draw_roof(
-    canvas: Canvas, view: View, house: House, rng: np.random.Generator, near: float
+def draw_front(
+    wall: Brush, rng: np.random.Generator, width: float, height: float, street: bool
 ) -> None:
-    front, sign = house.front * house.sign, house.sign
-    height, top = house.height, house.height + house.rise
-    middle = (near + house.far) / 2
-    chimneys = rng.uniform(0.15, 0.85, 2) * (house.far - near) + near
-    inner = {'gable': DEPTH / 2, 'mansard': 1.5, 'flat': 2.0}[house.roof] * sign
-    for place in chimneys:
-        foot = (front + inner, top if house.roof != 'flat' else height, place)
-        base, size = view.project([foot])[0], view.focal / place
-        outline = (
-            base + np.array([(-0.4, 0.4), (-0.4, -1.0), (0.4, -1.0), (0.4, 0.4)]) * size
+    """Paint windows on a wall, and a door or a shop where it is to the street."""
+    light = wall.camera.light(-wall.turn[2])
+    storey, bay, wide, high = rng.uniform((2.9, 2.1, 0.9, 1.4), (3.3, 3, 1.4, 1.9))
+    shutters, shop, brick, balconies = rng.random(4) < (0.3, 0.45, 0.4, 0.3)
+    courses = np.arange(0.2, height if brick else 0, 0.25)
+    wall.rects([(0, y, width, y + 0.03) for y in courses], 'wall*1.15', light)
+    xs = np.arange(bay / 2 + width % bay / 2, width - bay / 2 + 0.1, bay)
+    ys = np.arange(0.95, height - high - 0.2, storey)
+    door = rng.choice(xs)
+    windows = grid(xs, ys, wide, high)
+    if street:
+        upstairs, aside = windows[:, 1] > 1, abs(windows[:, 0] + wide / 2 - door) > 0.1
+        shop = shop and len(ys) > 2
+        windows = windows[upstairs | aside & (not shop)]
+        if shop:
+            wall.rects([(0.1, 0, width - 0.1, 3.2)], 'accent*.75', light)
+            wall.rects(grid(xs, 0.5 + 0 * ys[:1], 0.85 * bay, 2.1), 'glass', light)
+            wall.rects([(0.1, 2.75, width - 0.1, 3.3)], 'accent*1.2', light)
+        wall.rects([(door - 0.7, 0, door + 0.7, 2.5)], 'trim', light)
+        wall.rects([(door - 0.55, 0, door + 0.55, 2.35)], 'accent', light)
+    lit = windows[rng.random(len(windows)) < 0.3]
+    for rects, grow, tone in (
+        (windows, (-0.14, -0.16, 0.14, 0.14), 'trim'),
+        (windows, (0, 0, 0, 0), 'glass*.7'),
+        (windows, (0.1, 0, 0, -0.1), 'glass'),
+        (lit, (0.15, 0.5, -0.1, -0.1), 'trim*.6'),
+        (windows, (wide / 2 - 0.04, 0, 0.04 - wide / 2, 0), 'trim'),
+        (windows[: len(windows) * shutters], (-0.5, 0, -wide, 0), 'accent'),
+        (windows[: len(windows) * shutters], (wide, 0, 0.5, 0), 'accent'),
+        (lit[: len(lit) * balconies], (-0.3, -0.2, 0.3, -high), 'steel'),
+        (lit[: len(lit) * balconies], (-0.3, 0.85, 0.3, 0.95 - high), 'steel'),
+    ):
+        wall.rects(np.add(rects, grow), tone, light)
+    for left, low, right, _ in lit[: len(lit) * balconies]:
+        bars = grid(np.arange(left - 0.3, right + 0.35, 0.16), low, 0.05, 0.9)
+        wall.rects(bars, 'steel')
+    wall.rects([(0, height - 0.3, width, height)], 'trim', light)
+
+
+def draw_house(camera: Camera, house: House, rng: np.random.Generator) -> None:
+    """Paint a house: its body with the roof, then what is on the walls that are seen."""
+    sign, length, up, deep = house.sign, house.far - house.near, house.height, DEPTH / 2
+    palettes = dict(wall=PLASTERS, roof=ROOFS, trim=TRIMS, accent=ACCENTS)
+    tones = {name: pick(rng, palette) for name, palette in palettes.items()}
+    ident, front = camera.canvas.new_id('building'), house.front * sign
+    middle, top = (house.near + house.far) / 2, up + house.rise
+    body = Brush(camera, ident, (front + deep * sign, middle), np.pi / 2, tones)
+    outline = [(-deep, 0), (-deep, up), (0, top), (deep, up), (deep, 0)]
+    if house.rise == 0:
+        del outline[2]
+    body.body([(*point, length / 2) for point in outline], 'wall')
+    for face in (1, 2) if house.rise else ():
+        body.panel(np.array([(0, 0), (1, 1)]), 'roof', face)
+        for low in np.arange(0.06, 1, 0.1):
+            body.panel(np.array([(0, low), (1, low + 0.04)]), 'roof*.85', face)
+    for place in rng.uniform(-0.3, 0.3, 2) * length:
+        chimney = Brush(camera, ident, (front + deep * sign, middle + place))
+        box = [(-0.4, top - 1), (-0.4, top + 0.9), (0.4, top + 0.9), (0.4, top - 1)]
+        chimney.body([(*point, 0.4) for point in box], 'brick')
+    end = Brush(camera, ident, (min(front, front + DEPTH * sign), house.near), 0, tones)
+    draw_front(end, rng, DEPTH, up, street=False)
+    start = house.near if sign < 0 else house.far
+    wall = Brush(camera, ident, (front, start), sign * np.pi / 2, tones)
+    draw_front(wall, rng, length, up, street=True)
+
+
+def draw_skyline(camera: Camera, rng: np.random.Generator, distance: float) -> None:
+    """Paint far houses and tree tops that close the street."""
+    stone, green = (camera.canvas.new_id(name) for name in ('building', 'vegetation'))
+    for x in np.arange(-1.3, 1.3, 0.13) * distance:
+        tones = {'wall': np.multiply((1, 0.93, 0.86), rng.uniform(120, 180))}
+        house = Brush(camera, stone, (x, distance), 0, tones)
+        wide, high = rng.uniform((7, 5), (18, 15))
+        house.rects([(0, -2, wide, high)], 'wall')
+        windows = grid(
+            np.arange(1.7, wide - 1, 2.4), np.arange(1.5, high - 1.6, 3), 1, 1.4
         )
-        canvas.polygon(outline, view.shade((128, 86, 72), 0.9, place), BUILDING)
-        cap = (
-            base
-            + np.array([(-0.5, -1.0), (-0.5, -1.2), (0.5, -1.2), (0.5, -1.0)]) * size
-        )
-        canvas.polygon(cap, view.shade((90, 84, 80), 0.9, place), BUILDING)
-    if house.roof == 'flat':
-        return
-    eave, ridge = front - 0.35 * sign, front + inner
-    light = view.light((-0.6 * sign, 0.8, 0))
-
-    def slope(start: float, stop: float) -> np.ndarray:
-        low, high = height + start * house.rise, height + stop * house.rise
-        xs = eave + (ridge - eave) * start, eave + (ridge - eave) * stop
-        return view.project(
-            [(xs[0], low, near - 0.3), (xs[0], low, house.far),
-             (xs[1], high, house.far), (xs[1], high, near - 0.3)]
-        )  # fmt: skip
-
-    soffit = [
-        (front, height, near - 0.3),
-        (front, height, house.far),
-        (eave, height, house.far),
-        (eave, height, near - 0.3),
-    ]
-    shade = view.shade(house.style.trim, 0.5, middle)
-    canvas.polygon(view.project(soffit), shade, BUILDING)
-    rows = 9
-    for row in range(rows):
-        tone = 1.0 if row % 2 else 0.9
-        colour = view.shade(house.tiles, light * tone, middle)
-        canvas.polygon(slope(row / rows, (row + 1) / rows), colour, BUILDING)
-    if house.roof == 'mansard':
-        for place in np.arange(near + 1.5, house.far - 1.0, 3.0):
-            _draw_dormer(canvas, view, house, float(place))
-
-
-def _draw_dormer(canvas: Canvas, view: View, house: House, place: float) -> None:
-    x = (house.front - 0.05) * house.sign
-    low, high = house.height + 0.4, house.height + min(2.1, house.rise - 0.3)
-
-    def quad(inset: float, tone: Tone, light: float) -> None:
-        corners = [
-            (x, low + inset, place + inset),
-            (x, high - inset, place + inset),
-            (x, high - inset, place + 1.3 - inset),
-            (x, low + inset, place + 1.3 - inset),
-        ]
-        canvas.polygon(view.project(corners), view.shade(tone, light, place), BUILDING)
-
-    light = view.light((-house.sign, 0, 0))
-    quad(0.0, house.style.trim, light)
-    quad(0.18, (62, 74, 90), light)
-
-
-def draw_skyline(
-    canvas: Canvas, view: View, rng: np.random.Generator, distance: float
-) -> None:
-    """Paints far houses and tree tops that close the street at the horizon."""
-    x = -distance * 1.3
-    while x < distance * 1.3:
-        width = float(rng.uniform(7, 18))
-        height = float(rng.uniform(5, 15))
-        tone = float(rng.uniform(130, 190))
-        warm: Tone = (tone, tone * 0.93, tone * 0.86)
-        peak = height + float(rng.uniform(0, 4))
-        outline = [
-            (x, -2, distance), (x, height, distance), (x + width / 2, peak, distance),
-            (x + width, height, distance), (x + width, -2, distance),
-        ]  # fmt: skip
-        if rng.random() < 0.75:
-            colour = view.shade(warm, 0.9, distance)
-            canvas.polygon(view.project(outline), colour, BUILDING)
-            dark = view.shade(warm, 0.62, distance)
-            panes = [
-                view.project(
-                    [
-                        (left, low, distance),
-                        (left, low + 1.4, distance),
-                        (left + 1, low + 1.4, distance),
-                        (left + 1, low, distance),
-                    ]
-                )
-                for left in np.arange(x + 1.2, x + width - 1.5, 2.4).tolist()
-                for low in np.arange(1.5, height - 1.6, 3.0).tolist()
-            ]
-            if panes:
-                canvas.polygon(panes, dark, BUILDING)
-        x += width + float(rng.uniform(-1, 5))
-    clusters = textures.leaf_clusters()
-    palette = leaf_palette(view, (92, 120, 62), distance)
-    for x in np.arange(-distance * 1.3, distance * 1.3, 4.0).tolist():
-        centre = view.project(
-            [(x + rng.uniform(-2, 2), rng.uniform(0.5, 4.0), distance)]
-        )[0]
-        radius = float(rng.uniform(2.5, 4.5)) * view.focal / distance
-        sprite = clusters[int(rng.integers(6))][2]
-        box = (
-            centre[0] - radius,
-            centre[1] - radius,
-            centre[0] + radius,
-            centre[1] + radius,
-        )
-        canvas.sprite(sprite, palette, box, VEGETATION)
-
-
-def leaf_palette(view: View, tone: Tone, distance: float) -> np.ndarray:
-    """Colours of leaves from deep shade to full light, (256, 3) uint8."""
-    level = np.linspace(0, 1, 256)[:, None]
-    dark = np.array(tone) * (0.3, 0.36, 0.42)
-    bright = np.array(tone) * (1.3, 1.22, 0.9) * (0.82 + 0.3 * view.sun) + 12
-    air = view.air(distance)
-    mixed = (dark + (bright - dark) * level) * (1 - air) + np.array(view.haze) * air
-    return np.clip(mixed, 0, 255).astype(np.uint8)
-
-
-def far_hill(canvas: Canvas, view: View, rng: np.random.Generator) -> None:
-    """Paints wooded hills at the horizon."""
-    for _ in range(3):
-        centre = (float(rng.uniform(0, view.cols)), view.horizon + view.rows * 0.01)
-        radii = (
-            view.cols * rng.uniform(0.2, 0.5),
-            view.focal * rng.uniform(0.02, 0.055),
-        )
-        colour = view.shade((96, 122, 84), 0.9, view.haze_length * 1.1)
-        canvas.polygon(ellipse(centre, radii, 48), colour, VEGETATION)
+        house.rects(windows, 'wall*.7')
+    trees = Brush(camera, green, (0, distance), 0, {'leaf': (100, 128, 70)})
+    for x in np.arange(-1.3 * distance, 1.3 * distance, 4):
+        draw_leaves(trees, rng, (x, rng.uniform(0, 4)), rng.uniform(2.5, 4.5), 14)

@@ -1,216 +1,194 @@
-"""Layout of a street: its cross-section, houses and objects, all in metres."""
+"""What stands where in a street, in metres and independent of the picture's size."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from mmseg_pointrend.studies.demo.street_scenes import traffic
+from mmseg_pointrend.studies.demo.street_scenes import objects, people, plants
+from mmseg_pointrend.studies.demo.street_scenes.brush import Brush
 from mmseg_pointrend.studies.demo.street_scenes.buildings import House
-from mmseg_pointrend.studies.demo.street_scenes.draft import Draft
-from mmseg_pointrend.studies.demo.street_scenes.facades import pick, random_style
-from mmseg_pointrend.studies.demo.street_scenes.ground import Side, Street
-from mmseg_pointrend.studies.demo.street_scenes.props import SEGMENT, Prop
-from mmseg_pointrend.studies.demo.street_scenes.view import Tone
-
-TILES: tuple[Tone, ...] = ((152, 78, 56), (120, 70, 58), (84, 84, 90), (70, 62, 60))
+from mmseg_pointrend.studies.demo.street_scenes.ground import Side
 
 
-@dataclass(frozen=True)
-class Plan:
-    """All decisions about a scene.
+class Kind(NamedTuple):
+    """A kind of object: class, sketch or function, half width, half length, height."""
+
+    name: str
+    drawing: str | Callable[[Brush, np.random.Generator], None]
+    half_width: float
+    half_length: float
+    height: float
+
+
+bus = partial(objects.draw_coach, length=11.5, roof=3.05, plain=True)
+tram = partial(objects.draw_coach, length=22, roof=3.45, plain=False)
+cyclist = partial(people.draw_rider, sketch=objects.BICYCLE, seat=1.04, pedal=0.32)
+biker = partial(people.draw_rider, sketch=objects.MOTORCYCLE, seat=0.96, pedal=0.36)
+KINDS = {
+    'car': Kind('car', objects.draw_car, 0.9, 2.2, 1.5),
+    'truck': Kind('truck', objects.draw_truck, 1.25, 4, 3.3),
+    'bus': Kind('bus', bus, 1.25, 5.75, 3),
+    'tram': Kind('train', tram, 1.2, 11, 3.4),
+    'bicycle': Kind('bicycle', objects.BICYCLE, 0.12, 0.85, 1),
+    'cyclist': Kind('bicycle', cyclist, 0.2, 0.85, 1.7),
+    'motorcycle': Kind('motorcycle', objects.MOTORCYCLE, 0.2, 1, 1),
+    'biker': Kind('motorcycle', biker, 0.25, 1, 1.6),
+    'person': Kind('person', people.draw_person, 0.24, 0.2, 1.7),
+    'tree': Kind('vegetation', plants.draw_tree, 0.2, 0.2, 6),
+    'bush': Kind('vegetation', plants.draw_bush, 0.9, 0.6, 0.9),
+    'lamp': Kind('pole', objects.LAMP, 0.09, 0.09, 7),
+    'bollard': Kind('pole', objects.BOLLARD, 0.08, 0.08, 0.9),
+    'traffic light': Kind('pole', objects.draw_traffic_light, 0.1, 0.1, 3.3),
+    'sign': Kind('pole', objects.draw_sign, 0.06, 0.06, 2.6),
+    'bin': Kind('static', objects.BIN, 0.28, 0.2, 0.9),
+}
+
+
+class Item(NamedTuple):
+    """An object in its place; the larger its depth, the earlier it is painted."""
+
+    kind: Kind
+    x: float
+    z: float
+    heading: float
+    depth: float
+
+
+class Street:
+    """A street and everything in it.
 
     Attributes:
-        street: cross-section.
-        houses, props: what stands there.
-        skyline: distance in metres at which the view closes.
-        bonnet: share of the rows that the own car covers, 0 for none.
+        sides: left and right.
+        zebra: distance of a crossing in metres, if there is one.
+        tracks: x of the middle of a tramway, if there is one.
+        houses, items: what stands there.
     """
 
-    street: Street
-    houses: list[House]
-    props: list[Prop]
-    skyline: float
-    bonnet: float
+    def __init__(self, rng: np.random.Generator) -> None:
+        """Decide on everything."""
+        self.rng = rng
+        self.houses: list[House] = []
+        self.items: list[Item] = []
+        self.city = self.chance(0.6)
+        self.zebra = rng.uniform(16, 36) if self.chance(0.45) else None
+        self.tracks = -1.75 if self.chance(0.38) else None
+        parked = self.chance(0.45), self.chance(0.5)
+        kerb = rng.uniform(3.5, 4.3) + 2.2 * any(parked)
+        self.sides = []
+        for sign, full in zip((-1, 1), parked, strict=True):
+            inner = kerb + rng.uniform(1.3, 2.2) * self.chance(0.4)
+            outer = inner + rng.uniform(2.2, 3.6)
+            yard = rng.uniform(2.5, 5) * self.chance(0.3 if self.city else 1)
+            side = Side(sign, kerb, inner, outer, outer + yard)
+            self.sides.append(side)
+            park = self.chance(0.2)
+            self.build(side, park)
+            self.plant(side, park)
+            self.furnish(side)
+            self.populate(side, full)
+        self.drive(kerb)
 
+    def chance(self, share: float) -> bool:
+        """Draw True with the given probability."""
+        return bool(self.rng.random() < share)
 
-def houses_along(draft: Draft, side: Side) -> None:
-    """Lines a side with houses, leaving room for the crossing."""
-    front = draft.street.half_width + side.verge + side.sidewalk + side.yard
-    z = draft.between(-2, 4)
-    while z < draft.skyline:
-        width = draft.between(9, 16) if draft.city else draft.between(8, 12)
-        far = z + width
-        gap = draft.street.crossing
-        if gap and z < gap[1] + 2.5 and far > gap[0] - 2.5:
-            far = gap[0] - 2.5
-            if far - z < 6:
-                z = gap[1] + 2.5
-                continue
-        height = draft.between(8.5, 17) if draft.city else draft.between(3.4, 6.8)
-        roof = str(
-            draft.rng.choice(
-                ['flat', 'gable', 'mansard'],
-                p=[0.4, 0.25, 0.35] if draft.city else [0.1, 0.7, 0.2],
-            )
-        )
-        rise = {'flat': 0.0, 'gable': draft.between(2.6, 4.4), 'mansard': 2.8}[roof]
-        shift = draft.between(0, 0.5) if draft.city else draft.between(0, 1.6)
-        tiles = pick(TILES, draft.rng, 6)
-        style = random_style(draft.rng)
-        seed = int(draft.rng.integers(2**31))
-        draft.houses.append(
-            House(
-                side.sign,
-                front + shift,
-                z,
-                far,
-                height,
-                roof,
-                rise,
-                tiles,
-                style,
-                seed,
-            )
-        )
-        spacing = draft.chance(0.15) if draft.city else draft.chance(0.75)
-        z = far + (draft.between(2, 6) if spacing else 0.0)
+    def across(self) -> float:
+        """Draw a heading that shows an object from its side, more or less."""
+        return self.rng.uniform(0.7, 1.4) * self.rng.choice((-1, 1))
 
+    def add(
+        self, kind: Kind, x: float, z: float, heading: float = 0, behind: float = 0
+    ) -> None:
+        """Place an object unless it blocks the crossing; `behind` paints it earlier."""
+        long = kind.half_length * abs(np.cos(heading))
+        if not self.zebra or abs(z - self.zebra) > long + 2:
+            self.items.append(Item(kind, x, z, heading, z - long + behind))
 
-def park_along(draft: Draft, side: Side) -> None:
-    """Lines a side with trees and bushes instead of houses."""
-    edge = draft.street.half_width + side.verge + side.sidewalk + side.yard
-    z = 7.0
-    while z < 80:
-        if not draft.in_crossing(z, 1):
-            kind = 'conifer' if draft.chance(0.25) else 'tree'
-            draft.add(kind, side.sign * (edge + draft.between(0.5, 5)), z, behind=5)
-            draft.add('bush', side.sign * (edge + draft.between(1, 6)), z + 1, behind=4)
-            if draft.chance(0.8):
-                draft.add(
-                    'tree',
-                    side.sign * (edge + draft.between(6, 16)),
-                    z + 2,
-                    behind=8,
-                )
-        z += draft.between(3.0, 6.0)
+    def build(self, side: Side, park: bool) -> None:
+        """Line a side with houses, and with a fence or a wall where there is a lawn."""
+        rng, z = self.rng, self.rng.uniform(-2, 4)
+        low, high = (8.5, 17) if self.city else (3.6, 6.8)
+        while z < 120 and not park:
+            far, height = z + rng.uniform(8, 15), rng.uniform(low, high)
+            rise = rng.uniform(2.6, 4.4) * self.chance(0.4 if self.city else 0.85)
+            front = side.fronts + rng.uniform(0, 0.5)
+            self.houses.append(House(side.sign, front, max(z, 1.3), far, height, rise))
+            z = far + rng.uniform(2, 6) * self.chance(0.15 if self.city else 0.75)
+        lawn, style = park or side.fronts > side.outer, int(rng.integers(4))
+        kind = Kind('fence', partial(objects.draw_fence, style=style), 0.1, 0, 1)
+        if lawn and self.chance(0.4):
+            wall = partial(objects.draw_wall, style=style % 3)
+            kind = Kind('wall', wall, 0.1, 0, 1)
+        x, far = (side.outer + 0.15, 75) if lawn else (side.kerb + 0.3, 30)
+        for z in np.arange(3, far, 3) if lawn or self.chance(0.35) else ():
+            self.add(kind, side.sign * x, z, behind=3)
 
+    def plant(self, side: Side, park: bool) -> None:
+        """Plant a park, street trees and yards."""
+        rng, tree, bush = self.rng, KINDS['tree'], KINDS['bush']
+        for z in np.arange(7, 80, 4.5) if park else ():
+            for kind, near, far in ((tree, 0.5, 5), (bush, 1, 6), (tree, 6, 16)):
+                x = side.sign * (side.outer + rng.uniform(near, far))
+                self.add(kind, x, z + rng.uniform(0, 3), behind=far)
+        x = side.sign * max((side.kerb + side.inner) / 2, side.kerb + 0.9)
+        start, pace = rng.uniform((9, 8), (16, 13))
+        for z in np.arange(start, 75, pace) if self.chance(0.65) else ():
+            self.add(tree, x, z + rng.uniform(-1, 1), behind=0.2)
+        for z in rng.uniform(10, 60, 6 if side.fronts > side.outer else 0):
+            x = side.sign * rng.uniform(side.outer + 1, side.fronts)
+            self.add(bush if self.chance(0.7) else tree, x, z, behind=3.2)
 
-def border_along(draft: Draft, side: Side, park: bool) -> None:
-    """Fence, wall or hedge between sidewalk and yard."""
-    if not park and side.yard == 0:
-        return
-    x = side.sign * (draft.street.half_width + side.verge + side.sidewalk + 0.15)
-    kind = str(draft.rng.choice(['fence', 'wall', 'bush'], p=[0.55, 0.33, 0.12]))
-    style = (
-        int(draft.rng.integers(4)) if kind == 'fence' else int(draft.rng.integers(2))
-    )
-    z = draft.between(3, 6)
-    while z < 75:
-        if draft.chance(0.1):
-            z += 2.2
-        if not draft.in_crossing(z + 1.5, 4.5):
-            if kind == 'bush':
-                for step in range(3):
-                    draft.add('bush', x + side.sign * 0.5, z + step, behind=0.4)
-            else:
-                draft.add(kind, x, z, behind=SEGMENT, style=style)
-        z += SEGMENT
+    def furnish(self, side: Side) -> None:
+        """Set up lamps, signs, signals and bins at the kerb."""
+        rng, kerb = self.rng, side.sign * (side.kerb + 0.5)
+        over, (start, pace) = np.pi * (side.sign > 0), rng.uniform((8, 15), (20, 24))
+        for z in np.arange(start, 100, pace):
+            self.add(KINDS['lamp'], kerb, z, over)
+        for name, low, high in (('sign', 1, 4), ('bollard', 0, 6), ('bin', 0, 2)):
+            for z in rng.uniform(6.5, 32, rng.integers(low, high)):
+                self.add(KINDS[name], kerb, z, behind=0.1)
+        if self.zebra or self.chance(0.5):
+            z = self.zebra - 2.5 * side.sign if self.zebra else rng.uniform(9, 28)
+            self.add(KINDS['traffic light'], kerb, z, over)
 
+    def populate(self, side: Side, full: bool) -> None:
+        """Place parked cars, and people and parked cycles on a sidewalk."""
+        rng, sign = self.rng, side.sign
+        for z in np.arange(rng.uniform(7, 13), 85 if full else 0, 5.8):
+            if self.chance(0.72):
+                heading = np.pi * (sign < 0) + rng.uniform(-0.03, 0.03)
+                self.add(KINDS['car'], sign * (side.kerb - 1.1), z, heading)
+        for z in 6.5 + 32 * rng.random(rng.poisson(3.2) + 1) ** 1.4:
+            x = sign * rng.uniform(side.inner + 0.3, side.outer - 0.4)
+            for pair in np.arange(1 + self.chance(0.3)):
+                step = 0.15 * pair
+                self.add(KINDS['person'], x + 4 * step, z + step, self.across())
+        for name, share in (('bicycle', 0.6), ('motorcycle', 0.35)):
+            z, many = rng.uniform(7, 18), rng.integers(1, 4)
+            for step in np.arange(many if self.chance(share) else 0):
+                x = sign * (side.inner + rng.uniform(0.75, 1.15))
+                self.add(KINDS[name], x, z + 0.8 * step, self.across())
 
-def planting_along(draft: Draft, side: Side) -> None:
-    """Plants street trees, yards and the edges of lawns."""
-    half, sign = draft.street.half_width, side.sign
-    if draft.chance(0.65):
-        x = half + (side.verge * 0.5 if side.verge else min(0.9, side.sidewalk * 0.3))
-        z = draft.between(9, 16)
-        while z < 75:
-            if not draft.in_crossing(z, 3):
-                draft.add('tree', sign * x, z, behind=0.2)
-            z += draft.between(8, 14)
-    if side.yard and not side.paved_yard:
-        inner = half + side.verge + side.sidewalk
-        for _ in range(6):
-            z = draft.between(10, 60)
-            if not draft.in_crossing(z, 3):
-                x = inner + draft.between(1.0, max(side.yard - 0.5, 1.1))
-                draft.add(
-                    'bush' if draft.chance(0.6) else 'conifer',
-                    sign * x,
-                    z,
-                    behind=3.2,
-                )
-    edges = [half + 0.24, half + side.verge] if side.verge else []
-    if side.yard and not side.paved_yard:
-        edges.append(half + side.verge + side.sidewalk)
-    for edge in edges:
-        for z in np.arange(3.2, 18, 0.9).tolist():
-            if not draft.in_crossing(z, 1):
-                draft.add(
-                    'tuft',
-                    sign * (edge + draft.between(0, 0.25)),
-                    z,
-                    behind=0.3,
-                )
-
-
-def furniture_along(draft: Draft, side: Side) -> None:
-    """Sets up lamps, signs, signals, bins and benches along the kerb."""
-    half, sign = draft.street.half_width, side.sign
-    kerb = sign * (half + 0.5)
-    z = draft.between(9, 24)
-    pace = draft.between(17, 26)
-    while z < 100:
-        if not draft.in_crossing(z, 1):
-            draft.add('lamp', kerb, z)
-        z += pace
-    for kind, most in (('sign', 3), ('pole', 2), ('bin', 1), ('bench', 1)):
-        for _ in range(int(draft.rng.integers(0 if most < 3 else 1, most + 1))):
-            z = draft.between(7, 42)
-            if not draft.in_crossing(z, 1):
-                x = (
-                    sign * (half + side.verge + side.sidewalk - 0.5)
-                    if kind == 'bench'
-                    else kerb
-                )
-                draft.add(kind, x, z, behind=0.1)
-    if draft.street.crossing:
-        at = (
-            draft.street.crossing[0] - 0.6
-            if sign > 0
-            else draft.street.crossing[1] + 0.6
-        )
-        draft.add('traffic light', kerb, at)
-    if draft.chance(0.4):
-        draft.add('traffic light', kerb, draft.between(11, 34))
-    if draft.chance(0.14):
-        for z in np.arange(8.0, 26.0, SEGMENT).tolist():
-            if not draft.in_crossing(z + 1.5, 3.5):
-                draft.add('fence', sign * (half + 0.3), z, behind=SEGMENT, style=2)
-
-
-def plan_street(rng: np.random.Generator) -> Plan:
-    """Decides on everything in a scene.
-
-    Args:
-        rng: source of all decisions.
-
-    Returns:
-        The plan, in metres and independent of the size of the picture.
-    """
-    draft = Draft(rng)
-    for side in draft.street.sides:
-        park = draft.chance(0.17)
-        if park:
-            park_along(draft, side)
-        else:
-            houses_along(draft, side)
-        border_along(draft, side, park)
-        planting_along(draft, side)
-        furniture_along(draft, side)
-        traffic.people_along(draft, side)
-    traffic.vehicles(draft)
-    traffic.people_on_road(draft)
-    bonnet = draft.between(0.04, 0.08) if draft.chance(0.35) else 0.0
-    return Plan(draft.street, draft.houses, draft.props, draft.skyline, bonnet)
+    def drive(self, kerb: float) -> None:
+        """Place those who cross the road, and the traffic of both lanes behind them."""
+        rng, busy = self.rng, self.chance(0.65)
+        for lane, heading in ((1.75, 0), (-1.75, np.pi)):
+            line = ['car'] * rng.integers(1, 4)
+            line += [name for name in ('truck', 'bus') if self.chance(0.24)]
+            rng.shuffle(line)
+            if lane < 0 and self.tracks:
+                line.insert(rng.integers(2), 'tram')
+            z = rng.uniform(13, 19) if busy else rng.uniform(7, 14)
+            for name in line:
+                long = KINDS[name].half_length
+                x = lane + rng.uniform(-0.15, 0.15)
+                self.add(KINDS[name], x, z + long, heading)
+                z += 2 * long + rng.uniform(3.5, 14)
+        for name in ('cyclist', 'biker', 'person', 'cyclist', 'biker') if busy else ():
+            x, z = rng.uniform((-3.2, 7.5), (3.2, 12.5))
+            if self.chance(0.5):
+                self.add(KINDS[name], x, z, self.across())
