@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,40 +12,49 @@ from numpy.typing import ArrayLike
 
 from mmseg_pointrend.studies.demo.street_scenes.canvas import Canvas
 
-Tone = Sequence[float]
+Tones = dict[str, np.ndarray]
+TONES = """
+black 18181a; rubber 222224; steel 404246; chrome b0b4b8; white eceae4; glass 343e4c;
+shine 5c6a78; lamp f4f0e0; red c81e24; blue 1e50aa; yellow f2c428; green 46f082;
+bark 604e3e; brick 965c4a; stone aca498; wood 8a6442;
+paint ced0d2 2e3238 969ca2 b02428 244888 e2e0da 3c7860 d6a03c 78466e 582e34;
+wall ded0b2 d6bc8c cea086 bec4c4 b0becc e0dace b2988c 9c5c4a 865244;
+cloth 2c344e 28282c 5c5448 46546e 786e60; metal 84888c 4a4e52 2e3436 969288;
+skin e8bea0 ce9e7e 96684e 6e4c3a; hair 2c221e 5c3e2a 96764a aaa6a0;
+leaf 628034 547a38 708432 4a6c3a 867e34; roof 984e38 78463a 54545a 463e3c;
+trim e8e4da ececea 807062; accent ac2c28 225c46 264278 ce9628 50322c;
+road 606063 6e6b68 54565c; sidewalk a49c92 969696 ac9e8a; terrain 687e3e 768042 5c743c
+"""
+"""Names of colours, each with those to choose from."""
 
-TONES: Mapping[str, Tone] = {
-    'black': (24, 24, 26), 'rubber': (34, 34, 36), 'steel': (64, 66, 70),
-    'chrome': (176, 180, 184), 'white': (236, 234, 228), 'glass': (52, 62, 76),
-    'shine': (92, 106, 120), 'lamp': (244, 240, 224), 'red': (200, 30, 36),
-    'blue': (30, 80, 170), 'yellow': (242, 196, 40), 'green': (70, 240, 130),
-    'bark': (96, 78, 62), 'brick': (150, 92, 74), 'stone': (172, 164, 152),
-    'wood': (138, 100, 66),
-}  # fmt: skip
-ANGLES = np.linspace(0, 2 * np.pi, 25)[:-1]
-RING = np.stack([0 * ANGLES, np.sin(ANGLES), np.cos(ANGLES)], axis=1)
+
+def pick_tones(rng: np.random.Generator) -> Tones:
+    """Colours of one object by name, each a little off what it is called."""
+    tones = {}
+    for row in TONES.split(';'):
+        name, *choices = row.split()
+        tone = bytes.fromhex(choices[rng.integers(len(choices))])
+        tones[name] = (np.array(list(tone)) + rng.normal(0, 5, 3)).clip(12, 250)
+    return tones
 
 
-def pick(rng: np.random.Generator, tones: Sequence[Tone]) -> Tone:
-    """Choose one of several colours and vary it."""
-    return (tones[rng.integers(len(tones))] + rng.normal(0, 6, 3)).clip(16, 250)
+@cache
+def circle(edges: float, turn: float = 0) -> np.ndarray:
+    """Corners of a regular polygon of radius 1, forward and up; turn in degrees."""
+    angles = 2 * np.pi * np.arange(edges) / edges + np.radians(turn)
+    return np.stack([0 * angles, np.sin(angles), np.cos(angles)], axis=1)
+
+
+HALF_CIRCLE = circle(12)[[9, 10, 11, 0, 1, 2, 3], 2:0:-1]
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Camera and weather of one scene.
+    """Camera and weather; the world's axes are right of the road's middle, up, ahead.
 
-    World axes in metres: x to the right of the road's middle, y up, z ahead.
-
-    Attributes:
-        canvas: where it paints.
-        vanish: vanishing point in samples, (x, y).
-        focal: focal length in samples.
-        eye: place of the camera, (x, height, 0).
-        sun_side: +1 where the light comes from the right, -1 from the left.
-        sun: strength of direct light, 0 (overcast) to 1.
-        haze: RGB of the air.
-        haze_length: distance in metres at which 63 % of a colour is air.
+    Lengths of the picture are in samples, those of the world in metres. The light comes
+    from the right (1) or the left (-1) and is overcast (0) to sunny (1); over the
+    length of the haze, 63 % of a colour become that of the haze.
     """
 
     canvas: Canvas
@@ -60,9 +68,8 @@ class Camera:
 
     def project(self, world: np.ndarray) -> np.ndarray:
         """Map (..., 3) metres to (..., 2) samples; z is held before the camera."""
-        x, y, z = np.moveaxis(world - self.eye, -1, 0)
-        scale = self.focal / np.maximum(z, 0.5)
-        return np.stack([x * scale, -y * scale], axis=-1) + self.vanish
+        near = (world - self.eye) * (self.focal, -self.focal, 1)
+        return near[..., :2] / np.maximum(near[..., 2:], 0.5) + self.vanish
 
     def shade(self, tones: ArrayLike, light: float, distance: float) -> np.ndarray:
         """Light colours (..., 3); haze takes over with distance."""
@@ -87,20 +94,20 @@ class Brush:
         camera: Camera,
         ident: int,
         place: tuple[float, float],
-        heading: float = 0.0,
-        tones: Mapping[str, Tone] | None = None,
+        heading: float,
+        tones: Tones,
     ) -> None:
         """Take a brush for a place (x, z); a heading of pi / 2 looks to the right."""
         self.camera, self.ident = camera, ident
         self.foot = np.array((place[0], 0.0, place[1]))
         cos, sin = math.cos(heading), math.sin(heading)
         self.turn = np.array(((cos, 0, -sin), (0, 1, 0), (sin, 0, cos)))
-        self.tones = {**TONES, **(tones or {})}
+        self.tones = tones
         self.seen_side = 0
         self.faces: dict[int, tuple[np.ndarray, float]] = {}
 
     def sketch(self, text: str) -> None:
-        """Paint lines of `verb tone numbers : point, point, ...`, or `@ class`."""
+        """Paint strokes, `verb tone numbers : point, point, ...`, or take `@ class`."""
         for verb, tone, numbers, points in parse(text):
             if verb == '@':
                 self.ident = self.camera.canvas.new_id(tone)
@@ -129,38 +136,26 @@ class Brush:
         if len(edges):
             self.fill(np.pad(corners, ((0, 0), (0, 0), (0, 1))), tone, light)
 
-    def hull(self, points: ArrayLike, tone: str) -> None:
-        """Fill the outline of a convex body that has these points."""
-        seen = self.camera.project(self.world(points)).astype(np.float32)
-        self.draw(cv2.convexHull(seen)[:, 0], tone)
-
     def tube(self, points: ArrayLike, tone: str, *radii: float) -> None:
         """Fill a bar with round ends along points, with one radius or one for each."""
         world = self.world(points)
         seen = self.camera.project(world)
         size = np.multiply(radii, self.camera.focal / np.maximum(world[:, 2], 0.5))
-        for i, (x, y) in enumerate(seen[1:] - seen[:-1]):
-            angles = ANGLES[:13:2] + math.atan2(y, x) + np.pi / 2
-            half = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-            ends = seen[i] + size[i] * half, seen[i + 1] - size[i + 1] * half
+        for i, (x, y) in enumerate((seen[1:] - seen[:-1]).tolist()):
+            long = math.hypot(x, y) or 1
+            half = HALF_CIRCLE @ np.array([(x, y), (-y, x)]) / long
+            ends = seen[i] - size[i] * half, seen[i + 1] + size[i + 1] * half
             self.draw(np.concatenate(ends), tone)
 
     def disc(self, points: ArrayLike, tone: str, *radii: float) -> None:
         """Fill a disc in the plane of forward and up, or a ring of two radii."""
-        self.fill([np.asarray(points) + r * RING for r in radii], tone)
+        self.fill([points + radius * circle(24) for radius in radii], tone)
 
     def plate(
-        self,
-        points: ArrayLike,
-        tone: str,
-        size: float,
-        edges: float = 24,
-        turn: float = 0,
+        self, points: ArrayLike, tone: str, radius: float, edges: float, turn: float
     ) -> None:
-        """Fill a regular polygon in the plane of right and up; turn in degrees."""
-        angles = 2 * np.pi * np.arange(edges) / edges + np.radians(turn)
-        ring = np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
-        self.fill(np.asarray(points) + size * ring, tone)
+        """Fill a regular polygon in the plane of forward and up."""
+        self.fill(points + radius * circle(edges, turn), tone)
 
     def body(self, points: ArrayLike, tone: str) -> None:
         """Paint the visible faces of a body that runs across the object.
@@ -176,16 +171,18 @@ class Brush:
         self.flank, self.faces, self.seen_side = (up[:4], half[:4]), {}, 0
         for number in np.argsort(-self.world(faces)[..., 2].mean(axis=1)):
             face = faces[number]
-            if clockwise(self.camera.project(self.world(face))) < 0:
+            seen = self.camera.project(self.world(face))
+            if clockwise(seen) < 0:
                 _, rise, reach = (face[3] - face[0]) / np.linalg.norm(face[3] - face[0])
                 light = self.camera.light(np.array((0, reach, -rise)) @ self.turn)
                 self.faces[int(number)] = face, light
-                self.fill(face, tone, light)
+                self.draw(seen, tone, light)
         for side, outline in ((-1, left), (1, right)):
-            if side * clockwise(self.camera.project(self.world(outline))) > 0:
+            seen = self.camera.project(self.world(outline))
+            if side * clockwise(seen) > 0:
                 self.seen_side = side
                 self.side_light = self.camera.light(side * self.turn[0])
-                self.fill(outline, tone, self.side_light)
+                self.draw(seen, tone, self.side_light)
 
     def panel(self, points: np.ndarray, tone: str, number: float) -> None:
         """Fill parts of a body's face, if it is seen: corners as shares (2 M, 2)."""
@@ -213,16 +210,19 @@ class Brush:
             for share, paint in discs if self.seen_side else ():
                 self.disc(middle, paint, share * radius)
             for side in () if self.faces else (-half, half):
-                rims = [(x * side, radius, axle) + radius * RING for x in (0.75, 1)]
-                self.hull(np.concatenate(rims), 'rubber')
+                rims = [
+                    (x * side, radius, axle) + radius * circle(16) for x in (0.75, 1)
+                ]
+                seen = self.camera.project(self.world(np.concatenate(rims)))
+                self.draw(cv2.convexHull(seen.astype(np.float32))[:, 0], 'rubber')
 
 
 @cache
 def parse(text: str) -> list[tuple[str, str, list[float], np.ndarray]]:
-    """Read the lines of a sketch: verb, tone or class, numbers and points."""
+    """Read the strokes of a sketch: verb, tone or class, numbers and points."""
     strokes = []
-    for line in text.replace(',\n', ',').strip().splitlines():
-        head, _, tail = line.partition(':')
+    for stroke in text.replace(',\n', ',').replace(';', '\n').strip().splitlines():
+        head, _, tail = stroke.partition(':')
         verb, tone, *numbers = head.split(maxsplit=1 if '@' in head else -1)
         points = np.array([point.split() for point in tail.split(',')], float)
         strokes.append((verb, tone, [float(n) for n in numbers], points))
@@ -231,5 +231,5 @@ def parse(text: str) -> list[tuple[str, str, list[float], np.ndarray]]:
 
 def clockwise(seen: np.ndarray) -> float:
     """Twice the signed area of an outline (N, 2), positive if it runs clockwise."""
-    (x, y), (u, v) = seen.T, np.roll(seen, -1, axis=0).T
-    return float(x @ v - u @ y)
+    (x, y), (u, v) = seen.T, seen[np.arange(len(seen)) - 1].T
+    return float(u @ y - x @ v)

@@ -9,8 +9,6 @@ import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import name2label
 
-Colour = Sequence[float]
-
 
 def fixed(points: np.ndarray) -> np.ndarray:
     """Turn samples into 28.4 fixed point, in which OpenCV's centres are whole."""
@@ -45,17 +43,10 @@ class Canvas:
         return label.id * 1000 + self.instances[name] - 1
 
     def polygon(
-        self, outlines: np.ndarray | Sequence[np.ndarray], colour: Colour, ident: int
+        self, outlines: np.ndarray, colour: Sequence[float], ident: int
     ) -> None:
-        """Fill a polygon; several outlines are combined by the even-odd rule.
-
-        Args:
-            outlines: (N, 2) x and y in samples, or several of them.
-            colour: RGB, 0 to 255.
-            ident: value for `ids`.
-        """
-        single = isinstance(outlines, np.ndarray) and outlines.ndim == 2
-        lines = [fixed(line) for line in ([outlines] if single else outlines)]
+        """Fill an outline (N, 2) or, by the even-odd rule, several of them (M, N, 2)."""
+        lines = list(fixed(outlines).reshape(-1, *outlines.shape[-2:]))
         cv2.fillPoly(self.colour, lines, colour, shift=4)
         cv2.fillPoly(self.ids, lines, (ident,), shift=4)
 
@@ -74,7 +65,6 @@ class Canvas:
         middle = slice(self.supersampling // 2, None, self.supersampling)
         ids = self.ids[middle, middle].astype(np.int32)
         visible, position = np.unique(ids, return_inverse=True)
-        things = visible >= 1000
-        first = np.searchsorted(visible, visible // 1000 * 1000)
-        numbers = visible // 1000 * 1000 + np.arange(len(visible)) - first
-        return np.where(things, numbers, visible)[position].reshape(ids.shape)
+        base = visible // 1000 * 1000
+        counted = base + np.arange(len(visible)) - np.searchsorted(visible, base)
+        return np.where(base, counted, visible)[position].reshape(ids.shape)

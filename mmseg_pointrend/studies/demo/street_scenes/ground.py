@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from mmseg_pointrend.studies.demo.street_scenes.brush import Brush, Camera, pick
+from mmseg_pointrend.studies.demo.street_scenes.brush import Brush, Camera, pick_tones
 from mmseg_pointrend.studies.demo.street_scenes.canvas import fixed
 
-PALETTES = {
-    'road': ((96, 96, 99), (110, 107, 104), (84, 86, 92)),
-    'sidewalk': ((164, 156, 146), (150, 150, 150), (172, 158, 138)),
-    'terrain': ((104, 126, 62), (118, 128, 66), (92, 116, 60)),
-}
-TILE = 512
-"""Side of a texture in samples."""
+TILE, METRE = 512, 64
+"""Side of a texture, and samples of it in a metre."""
 
 
-@dataclass(frozen=True)
-class Side:
-    """One side of the street, left (sign -1) or right.
-
-    The distances from the road's middle, in metres, of the kerb, the sidewalk's two
-    edges and the house fronts; between them are lawns, which may have no width.
+class Side(NamedTuple):
+    """The left (-1) or right side: metres from the road's middle to the kerb, to both
+    edges of the sidewalk and to the house fronts, with lawns between, or without.
     """
 
     sign: int
@@ -36,48 +28,49 @@ class Side:
     fronts: float
 
 
-@cache
-def noise(seed: int, softness: float) -> np.ndarray:
-    """Seamless noise of unit variance, (512, 512) float32."""
-    white = np.random.default_rng(seed).standard_normal((TILE, TILE))
-    waves = np.hypot(np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None])
-    spectrum = np.fft.rfft2(white) * np.maximum(waves, 1 / TILE) ** -softness
-    field = np.fft.irfft2(spectrum * (waves > 0), s=(TILE, TILE))
-    return (field / field.std()).astype(np.float32)
+def noise(rng: np.random.Generator, *sides: int) -> np.ndarray:
+    """Sum of noise of so many spots a side, (512, 512), about -1 to 1 for each."""
+    grains = [rng.uniform(-1, 1, (side, side)).astype(np.float32) for side in sides]
+    size = TILE, TILE
+    return sum(
+        cv2.resize(grain, size, interpolation=cv2.INTER_CUBIC) for grain in grains
+    )
 
 
 @cache
 def textures() -> np.ndarray:
-    """Road, sidewalk and terrain over 8 m as relative changes, (512, 512, 3)."""
-    row, col = np.mgrid[:TILE, :TILE]
+    """Gains of road, sidewalk and terrain, 128 for 1, and clouds, (512, 512, 4) uint8."""
+    rng, (row, col) = np.random.default_rng(0), np.mgrid[:TILE, :TILE]
     joints = np.minimum(row % 32, (col + row // 32 % 2 * 16) % 32) < 2
-    road = 0.07 * noise(1, 0.15) + 0.05 * noise(2, 1.2)
-    road -= 0.18 * (np.abs(noise(3, 1.6)) < 0.006)
-    slabs = 0.05 * noise(4, 0.6) - 0.16 * joints
-    return np.stack([road, slabs, 0.2 * noise(5, 0.8)], axis=2).astype(np.float32)
+    road, slabs = 8 * noise(rng, 512, 256, 16), 6 * noise(rng, 512, 64) - 20 * joints
+    terrain, clouds = 14 * noise(rng, 256, 64, 16), 30 * noise(rng, 9, 18, 40, 90)
+    return (128 + np.stack([road, slabs, terrain, clouds], axis=2)).astype(np.uint8)
 
 
-def read(field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Read a tile that repeats itself at places x and y, which are broadcast."""
-    maps = (values.astype(np.float32) for values in np.broadcast_arrays(x, y))
-    return cv2.remap(field, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+def plane(camera: Camera, height: float, shift: np.ndarray, rows: slice) -> np.ndarray:
+    """Textures as seen on a level plane so far above the eye, (rows, W, 4) uint8."""
+    x, horizon = camera.vanish - (0.5, 0.5 + rows.start)
+    wide, long = METRE * height, METRE * height * camera.focal
+    matrix = [(wide, shift[0], -wide * x - shift[0] * horizon)]
+    matrix += [(0, shift[1], -long - shift[1] * horizon), (0, 1, -horizon)]
+    size = camera.canvas.cols, rows.stop - rows.start
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    mode = dict(flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.warpPerspective(textures(), np.array(matrix, float), size, **mode)
 
 
 def paint_sky(camera: Camera, rng: np.random.Generator) -> None:
     """Fill the canvas with a graded sky and clouds in perspective."""
-    canvas, (vanish, horizon) = camera.canvas, camera.vanish
-    rise = np.linspace(horizon / camera.focal, 0, canvas.rows // 6 + 1)[:, None]
-    aside = np.linspace(-vanish, canvas.cols - vanish, canvas.cols // 3) / camera.focal
-    reach, shift = 60 / (rise + 0.16), rng.uniform(0, TILE, 2)
-    cloud = read(noise(6, 1.55), aside * reach + shift[0], reach + shift[1])
-    cloud = (0.75 * (cloud + rng.uniform(0, 1) - 0.9 * camera.sun)).clip(0, 1)
-    cloud, rise = (0.9 * cloud * (5 * rise).clip(0.25, 1))[..., None], rise[..., None]
-    top = np.array((150, 160, 172)) - (1 - camera.sun) * np.array((72, 32, -24))
-    sky = top + (camera.haze - top) * np.exp(-3.2 * rise)
-    sky = sky + ((246, 244, 240) * np.array(0.72 + 0.2 * camera.sun) - sky) * cloud
+    canvas, rows = camera.canvas, slice(0, int(camera.vanish[1]) - 1)
+    rise = (camera.vanish[1] - np.arange(rows.stop, dtype=np.float32)) / camera.focal
+    cloud = plane(camera, 1.2, rng.uniform(0, TILE, 2), rows)[..., 3].astype(np.float32)
+    cloud = cloud / 40 + np.float32(rng.uniform(-3, -2) - camera.sun)
+    cloud = (cloud.clip(0, 1) * (3.6 * rise[:, None]).clip(0, 0.9))[..., None]
+    top = np.array((150, 160, 172)) - camera.sun * np.array((72, 32, -24))
+    sky = (top + (camera.haze - top) * np.exp(-3.2 * rise[:, None]))[:, None]
+    white = np.array((246, 244, 240), np.float32) * np.float32(0.72 + 0.2 * camera.sun)
     canvas.colour[:] = camera.haze
-    rows = canvas.colour[: int(horizon)]
-    rows[:] = cv2.resize(sky.clip(0, 255).astype(np.uint8), rows.shape[1::-1])
+    canvas.colour[rows] = sky.astype(np.float32) * (1 - cloud) + white * cloud
     canvas.ids[:] = canvas.new_id('sky')
 
 
@@ -85,22 +78,13 @@ def paint_ground(
     camera: Camera,
     rng: np.random.Generator,
     sides: Sequence[Side],
-    zebra: float | None,
     tracks: float | None,
 ) -> None:
-    """Paint all flat surfaces with their textures, without shadows.
-
-    Args:
-        camera: camera and canvas.
-        rng: source of chance.
-        sides: left and right side of the street.
-        zebra: distance of a crossing, if there is one.
-        tracks: x of the middle of a tramway, if there is one.
-    """
-    tones = {name: pick(rng, palette) for name, palette in PALETTES.items()}
+    """Paint all flat surfaces, with a tramway around x = tracks, without shadows."""
+    names = 'road', 'sidewalk', 'terrain'
+    ids = [camera.canvas.new_id(name) for name in names]
+    brush = Brush(camera, ids[2], (0, 0), 0, pick_tones(rng))
     light = camera.light(np.array((0, 1, 0))) / 1.05
-    ids = [camera.canvas.new_id(name) for name in PALETTES]
-    brush = Brush(camera, ids[2], (0, 0), 0, tones)
 
     def strip(
         left: float, right: float, tone: str, near: float = 0.6, far: float = 1500
@@ -108,62 +92,46 @@ def paint_ground(
         corners = [(left, 0, near), (left, 0, far), (right, 0, far), (right, 0, near)]
         brush.fill(corners, tone, light)
 
-    kerb = sides[0].kerb
     strip(-400, 400, 'terrain')
-    brush.ident = ids[1]
-    for side in sides:
-        strip(side.inner * side.sign, side.outer * side.sign, 'sidewalk')
-        strip(side.kerb * side.sign, (side.kerb + 0.16) * side.sign, 'sidewalk*1.16')
+    brush.ident, kerb = ids[1], sides[0].kerb
+    for sign, _, inner, outer, _ in sides:
+        strip(inner * sign, outer * sign, 'sidewalk')
+        strip(kerb * sign, (kerb + 0.16) * sign, 'sidewalk*1.16')
     brush.ident = ids[0]
     strip(-kerb, kerb, 'road*.72')
     strip(0.14 - kerb, kerb - 0.14, 'road')
     for left, near, long in rng.uniform((-kerb, 5, 1), (kerb - 1.5, 30, 5), (3, 3)):
         strip(left, left + 1.2, 'road*.8', near, near + long)
-    dash, free = 6 if rng.random() < 0.3 else 3, zebra or 1e3
+    dash, edges = rng.choice((3, 6)), rng.choice((0.15, 0))
     for near in np.arange(rng.uniform(0.6, 6), 150, 6):
-        if abs(near - free) > 5:
-            strip(-0.08, 0.08, 'white', near, near + dash)
-    for sign in (-1, 1) if rng.random() < 0.5 else ():
-        strip((kerb - 2.3) * sign, (kerb - 2.15) * sign, 'white', 0.6, free - 4)
-    if zebra:
-        strip(0.1, kerb - 0.3, 'white', zebra - 3.8, zebra - 3.3)
-        for left in np.arange(0.4 - kerb, kerb - 0.6, 1):
-            strip(left, left + 0.5, 'white', zebra - 1.8, zebra + 1.8)
+        strip(-0.08, 0.08, 'white', near, near + dash)
+    for sign in (-1, 1):
+        strip((kerb - 2.3) * sign, (kerb - 2.3 + edges) * sign, 'white')
     for rail in () if tracks is None else (tracks - 0.72, tracks + 0.72):
         strip(rail - 0.09, rail + 0.09, 'steel')
         strip(rail - 0.03, rail + 0.03, 'chrome')
-    apply_textures(camera, rng.uniform(0, TILE, 2), ids)
+    apply_textures(camera, ids, rng.uniform(0, TILE, 2))
 
 
-def apply_textures(camera: Camera, shift: np.ndarray, ids: Sequence[int]) -> None:
+def apply_textures(camera: Camera, ids: Sequence[int], shift: np.ndarray) -> None:
     """Lay textures over the flat surfaces with these ids, and haze over all."""
-    canvas, (vanish, horizon) = camera.canvas, camera.vanish
-    top = int(horizon) + 2
-    colour, classes = canvas.colour[top:], canvas.ids[top:]
-    # Every second sample is enough: the picture averages several of them.
-    row, aside = np.arange(top, canvas.rows, 2)[:, None], np.arange(0, canvas.cols, 2)
-    depth = np.minimum(camera.focal * camera.eye[1] / (row + 1 - horizon), 150)
-    x = (aside + 1 - vanish) * depth / camera.focal + camera.eye[0]
-    change = read(textures(), x * 64 + shift[0], depth * 64 + shift[1])
-    depth = depth[..., None].astype(np.float32)
+    rows = slice(int(camera.vanish[1]) + 2, camera.canvas.rows)
+    colour, classes = camera.canvas.colour[rows], camera.canvas.ids[rows]
+    change = plane(camera, -camera.eye[1], shift, rows).astype(np.float32) - 128
+    below = np.arange(rows.start, rows.stop, dtype=np.float32) - camera.vanish[1]
+    depth = np.minimum(camera.focal * camera.eye[1] / below, 150)[:, None]
     air = 1 - np.exp(-depth / camera.haze_length)
-    gains = (128 * (1 + change * np.minimum(1, 9 / depth)) * (1 - air)).clip(0, 255)
-    gains = cv2.resize(gains.astype(np.uint8), classes.shape[::-1])
-    gain = np.full(classes.shape, 128, np.uint8)
+    gain = np.zeros(classes.shape, np.float32)
     for channel, ident in enumerate(ids):
-        np.copyto(gain, gains[..., channel], where=classes == ident)
-    haze = cv2.resize((air * camera.haze).astype(np.uint8), classes.shape[::-1])
-    colour[:] = cv2.multiply(colour, cv2.merge([gain] * 3), scale=1 / 128)
-    colour[:] = cv2.add(colour, haze)
+        np.copyto(gain, change[..., channel], where=classes == ident)
+    gain = ((128 + gain * np.minimum(1, 9 / depth)) * (1 - air)).astype(np.uint8)
+    haze = np.broadcast_to((air * camera.haze)[:, None], colour.shape).astype(np.uint8)
+    gain = cv2.merge([gain] * 3)
+    colour[:] = cv2.add(cv2.multiply(colour, gain, scale=1 / 128), haze)
 
 
 def paint_shadows(camera: Camera, feet: Sequence[tuple[np.ndarray, float]]) -> None:
-    """Darken the ground under and behind what stands on it.
-
-    Args:
-        camera: camera and canvas, with the ground only.
-        feet: outlines on the ground, (N, 3) in metres, and heights in metres.
-    """
+    """Darken the ground around outlines (N, 3) of what stands on it, of such heights."""
     canvas, slant = camera.canvas, np.array((-0.5 * camera.sun_side, 0, 0.28))
     top = int(camera.vanish[1])
     below = canvas.colour[top:]

@@ -1,4 +1,4 @@
-"""A street scene: its picture, its exact labels and their outlines."""
+"""A street scene: its picture and its exact labels."""
 
 from __future__ import annotations
 
@@ -10,25 +10,13 @@ from cityscapesscripts.helpers.labels import id2label
 
 from mmseg_pointrend.errors import check_arguments
 from mmseg_pointrend.studies.demo.street_scenes import buildings, ground
-from mmseg_pointrend.studies.demo.street_scenes.brush import Brush, Camera, pick
+from mmseg_pointrend.studies.demo.street_scenes.brush import Brush, Camera, pick_tones
 from mmseg_pointrend.studies.demo.street_scenes.canvas import Canvas
-from mmseg_pointrend.studies.demo.street_scenes.layout import Item, Street
+from mmseg_pointrend.studies.demo.street_scenes.layout import Street
 
 TRAIN_IDS = np.array(
     [id2label[i].trainId if i in id2label else 255 for i in range(256)]
 ).astype(np.uint8)
-PALETTES = {
-    'paint': (
-        (206, 208, 210), (46, 50, 56), (150, 156, 162), (176, 36, 40), (36, 72, 136),
-        (226, 224, 218), (60, 120, 96), (214, 160, 60), (120, 70, 110), (88, 46, 52),
-    ),
-    'cloth': ((44, 52, 78), (40, 40, 44), (92, 84, 72), (70, 84, 110), (120, 110, 96)),
-    'metal': ((132, 136, 140), (74, 78, 82), (46, 52, 54), (150, 146, 136)),
-    'skin': ((232, 190, 160), (206, 158, 126), (150, 104, 78), (110, 76, 58)),
-    'hair': ((44, 34, 30), (92, 62, 42), (150, 118, 74), (170, 166, 160)),
-    'leaf': ((98, 128, 52), (84, 122, 56), (112, 132, 50), (74, 108, 58), (134, 126, 52)),
-    'wall': buildings.PLASTERS,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,13 +25,17 @@ class StreetScene:
 
     Attributes:
         image: (H, W, 3) uint8, RGB.
-        label_ids: (H, W) uint8, Cityscapes label ids.
         instance_ids: (H, W) int32, `id * 1000 + n` for things, `id` for the rest.
     """
 
     image: np.ndarray
-    label_ids: np.ndarray
     instance_ids: np.ndarray
+
+    @property
+    def label_ids(self) -> np.ndarray:
+        """Cityscapes label ids, (H, W) uint8."""
+        ids = self.instance_ids
+        return np.where(ids >= 1000, ids // 1000, ids).astype(np.uint8)
 
     @property
     def train_ids(self) -> np.ndarray:
@@ -68,9 +60,7 @@ def render_scene(
     size: tuple[int, int] = (256, 512),
     supersampling: int = 3,
 ) -> StreetScene:
-    """Draw a street from the driver's view.
-
-    The same seed gives the same street at every size.
+    """Draw a street from the driver's view, the same for a seed at every size.
 
     Args:
         seed: one integer or several, all at least 0.
@@ -84,25 +74,20 @@ def render_scene(
     check_size(size, supersampling)
     rng = np.random.default_rng(seed)
     canvas = Canvas(size, supersampling)
-    camera = choose_camera(rng, canvas)
-    street = Street(rng)
+    camera, street = choose_camera(rng, canvas), Street(rng)
     ground.paint_sky(camera, rng)
-    buildings.draw_skyline(camera, rng, rng.uniform(110, 160))
-    ground.paint_ground(camera, rng, street.sides, street.zebra, street.tracks)
+    buildings.draw_skyline(camera, rng)
+    ground.paint_ground(camera, rng, street.sides, street.tracks)
     feet, brushes = [], []
-    for house in street.houses:
-        xs = house.front * house.sign, (house.front + buildings.DEPTH) * house.sign
-        foot = np.array([(x, 0, z) for x in xs for z in (house.near, house.far)])
-        feet.append((foot, house.height))
-    for item in sorted(street.items, key=lambda item: -item.depth):
-        if in_sight(item, camera):
-            kind, place = item.kind, (item.x, item.z)
-            tones = {name: pick(rng, tones) for name, tones in PALETTES.items()}
-            brush = Brush(camera, 0, place, item.heading, tones)
-            brushes.append((kind, brush))
-            wide, long = kind.half_width + 0.06, kind.half_length + 0.06
-            corners = [(x, 0, z) for x in (-wide, wide) for z in (-long, long)]
-            feet.append((brush.world(corners), kind.height))
+    for sign, front, near, far, height, _ in street.houses:
+        xs = front * sign, (front + buildings.DEPTH) * sign
+        feet.append((np.array([(x, 0, z) for x in xs for z in (near, far)]), height))
+    for _, kind, x, z, heading in sorted(street.items, key=lambda item: item[0]):
+        brush = Brush(camera, 0, (x, z), heading, pick_tones(rng))
+        brushes.append((kind, brush))
+        wide, long = kind.half_width + 0.06, kind.half_length + 0.06
+        corners = [(x, 0, z) for x in (-wide, wide) for z in (-long, long)]
+        feet.append((brush.world(corners), kind.height))
     ground.paint_shadows(camera, feet)
     for house in sorted(street.houses, key=lambda house: -house.near):
         buildings.draw_house(camera, house, rng)
@@ -112,9 +97,7 @@ def render_scene(
             brush.sketch(kind.drawing)
         else:
             kind.drawing(brush, rng)
-    ids = canvas.centre_ids()
-    labels = np.where(ids >= 1000, ids // 1000, ids).astype(np.uint8)
-    return StreetScene(expose(canvas.image(), rng), labels, ids)
+    return StreetScene(expose(canvas.image(), rng), canvas.centre_ids())
 
 
 def choose_camera(rng: np.random.Generator, canvas: Canvas) -> Camera:
@@ -130,14 +113,6 @@ def choose_camera(rng: np.random.Generator, canvas: Canvas) -> Camera:
         haze=rng.uniform((190, 205, 205), (220, 216, 236)),
         haze_length=rng.uniform(130, 420),
     )
-
-
-def in_sight(item: Item, camera: Camera) -> bool:
-    """Whether the picture may show an object, whatever the picture's size."""
-    reach = 3 + item.kind.half_length
-    left = camera.vanish[0] / camera.focal * (item.z + reach)
-    wide = camera.canvas.cols / camera.focal * (item.z + reach)
-    return -reach < item.x - camera.eye[0] + left < wide + reach
 
 
 def expose(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -63,7 +63,7 @@ def write_dataset(
         (split, index)
         for split, count in zip(SPLITS, counts.values(), strict=True)
         for index in range(count)
-        if not all(path.is_file() for path in scene_files(root, split, index).values())
+        if not all(path.is_file() for path in scene_files(root, split, index))
     ]
     if missing:
         task = partial(write_scene, root, tuple(size), seed, supersampling)
@@ -73,25 +73,23 @@ def write_dataset(
 def check_manifest(root: Path, arguments: dict[str, Any]) -> None:
     """Refuse a folder with other data, and note the arguments in a new one."""
     manifest = root / MANIFEST
-    if not manifest.is_file():
-        if any((root / name).exists() for name in ('leftImg8bit', 'gtFine')):
-            raise InputError(f'{root} holds other data: choose another folder.')
-        write_whole(manifest, json.dumps(arguments, indent=2).encode())
-    elif json.loads(manifest.read_text()) != arguments:
-        raise InputError(
-            f'{root} holds street scenes drawn with other arguments: choose another '
-            'folder or delete this one.'
-        )
+    if manifest.is_file():
+        if json.loads(manifest.read_text()) == arguments:
+            return
+    elif not any((root / name).exists() for name in ('leftImg8bit', 'gtFine')):
+        return write_whole(manifest, json.dumps(arguments, indent=2).encode())
+    raise InputError(
+        f'{root} holds other data or scenes drawn with other arguments: choose another '
+        'folder or delete this one.'
+    )
 
 
-def scene_files(root: Path, split: str, index: int) -> dict[str, Path]:
-    """Paths of the files of one scene, by kind."""
-    stem = f'street/street_{index:06d}_000019'
-    labels = root / 'gtFine' / split
-    files = {'leftImg8bit': root / 'leftImg8bit' / split / f'{stem}_leftImg8bit.png'}
-    for kind in ('labelIds', 'labelTrainIds', 'instanceIds'):
-        files[kind] = labels / f'{stem}_gtFine_{kind}.png'
-    return {**files, 'polygons': labels / f'{stem}_gtFine_polygons.json'}
+def scene_files(root: Path, split: str, index: int) -> list[Path]:
+    """Paths of the image, the label, training and instance ids, and the polygons."""
+    stem = f'{split}/street/street_{index:06d}_000019'
+    kinds = 'labelIds.png', 'labelTrainIds.png', 'instanceIds.png', 'polygons.json'
+    labels = [root / 'gtFine' / f'{stem}_gtFine_{kind}' for kind in kinds]
+    return [root / 'leftImg8bit' / f'{stem}_leftImg8bit.png', *labels]
 
 
 def write_scene(
@@ -103,33 +101,22 @@ def write_scene(
 ) -> None:
     """Draw the scene of a split and a number in it, and write its files."""
     scene = render_scene((seed, SPLITS.index(place[0]), place[1]), size, supersampling)
-    files = scene_files(root, *place)
-    pixels = {
-        'leftImg8bit': scene.image[..., ::-1],
-        'labelIds': scene.label_ids,
-        'labelTrainIds': scene.train_ids,
-        'instanceIds': scene.instance_ids.astype(np.uint16),
-    }
-    for kind, values in pixels.items():
-        _, content = cv2.imencode('.png', values, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-        write_whole(files[kind], content.tobytes())
-    outlines = label_outlines(scene.instance_ids)
-    record = dict(imgHeight=size[0], imgWidth=size[1], objects=outlines)
-    write_whole(files['polygons'], json.dumps(record).encode())
+    ids = scene.instance_ids
+    pixels = scene.image[..., ::-1], scene.label_ids, scene.train_ids, np.uint16(ids)
+    level = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    contents = [cv2.imencode('.png', item, level)[1].tobytes() for item in pixels]
+    record = dict(imgHeight=size[0], imgWidth=size[1], objects=label_outlines(ids))
+    contents.append(json.dumps(record).encode())
+    for path, content in zip(scene_files(root, *place), contents, strict=True):
+        write_whole(path, content)
 
 
 def label_outlines(ids: np.ndarray) -> list[dict[str, Any]]:
-    """Trace every connected region of an id map.
+    """Trace every connected region of a map of instance ids, the largest first.
 
-    A region's polygon runs through the centres of its border pixels. Whatever lies
-    in a hole of a region comes later in the list and so is painted over it.
-
-    Args:
-        ids: (H, W) int32, `id * 1000 + n` for things, `id` for the rest.
-
-    Returns:
-        One dict per region, `{'label': name, 'polygon': [[x, y], ...]}`, largest
-        outline first; x and y are indices of pixels.
+    A region's polygon runs through the centres of its border pixels, given as indices
+    of column and row. What lies in a hole of a region comes later than the region, so
+    painting all in order restores the map.
     """
     found: list[tuple[int, dict[str, Any]]] = []
     for value in np.unique(ids).tolist():
