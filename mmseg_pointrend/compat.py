@@ -67,7 +67,7 @@ def check_mmcv_version() -> None:
 
 
 class MissingOps:
-    """Stands in for ``mmcv._ext``: every op exists and says why it cannot run."""
+    """A stand-in for ``mmcv._ext``: every op exists and says why it cannot run."""
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         def missing(*args: Any, **kwargs: Any) -> NoReturn:
@@ -91,7 +91,7 @@ def allow_mmcv_lite() -> None:
 
 
 def load_sharded_optimizer(strategy: FSDPStrategy, state: dict[str, Any]) -> None:
-    """``FSDPStrategy.load_optim_state_dict`` for torch 2.1 and newer.
+    """Do what ``FSDPStrategy.load_optim_state_dict`` does, with torch 2.1 and newer.
 
     MMEngine gives the arguments in the order that torch 2.0 had.
     """

@@ -14,13 +14,13 @@ class InputError(ValueError):
 
 
 def name_some(names: Sequence[object]) -> str:
-    """The first three names and how many more there are: ``a, b, c and 2 more``."""
+    """Name the first three, and how many more there are: ``a, b, c and 2 more``."""
     more = f' and {len(names) - 3} more' if len(names) > 3 else ''
     return ', '.join(map(str, names[:3])) + more
 
 
 def one_line(error: Exception) -> str:
-    """The type of an error and what it says, without line breaks."""
+    """Write the type of an error and what it says, without line breaks."""
     return ' '.join(f'{type(error).__name__}: {error}'.split())
 
 
@@ -40,7 +40,7 @@ def check_arguments(rules: Iterable[tuple[bool, str, str]], key: str = '') -> No
 
 
 def fix_of(error: OSError) -> str | None:
-    """What a user can do about an error of the operating system, if anything."""
+    """Say what a user can do about an error of the operating system, if anything."""
     # MMEngine raises errors of what it builds anew, with the class but not the number.
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return 'make room and run this again, a training with --resume'

@@ -26,7 +26,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from mmseg_pointrend.engine.config import build_runner, load_config, resume_latest
+from mmseg_pointrend.engine.config import load_config, resume_latest
+from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.rendering.grids import Grid
 
 ROOT = Path(__file__).parents[1]

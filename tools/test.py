@@ -10,7 +10,6 @@ import argparse
 try:
     from mmseg_pointrend.engine.config import (
         add_arguments,
-        build_runner,
         draw_predictions,
         keep_testing_only,
         load_config,
@@ -18,6 +17,7 @@ try:
         use_tta,
     )
     from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
+    from mmseg_pointrend.engine.runner import build_runner
     from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None

@@ -10,12 +10,12 @@ import argparse
 try:
     from mmseg_pointrend.engine.config import (
         add_arguments,
-        build_runner,
         guard_training,
         load_config,
         resume_latest,
         use_amp,
     )
+    from mmseg_pointrend.engine.runner import build_runner
     from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None

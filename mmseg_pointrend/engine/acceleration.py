@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import mmcv.cnn
 import torch
-from mmengine.model import BaseTTAModel, is_model_wrapper
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.engine.runner import unwrapped
+from mmseg_pointrend.errors import InputError, one_line
 from mmseg_pointrend.models import PointRendEncoderDecoder
 
 Model = TypeVar('Model', bound=torch.nn.Module)
@@ -35,13 +35,6 @@ def fuse_conv_bn(model: Model) -> Model:
         model: any model, changed in place; its checkpoint must be loaded.
     """
     mmcv.cnn.fuse_conv_bn(model.eval())
-    return model
-
-
-def unwrapped(model: Any) -> Any:
-    """The model inside of what MMEngine wraps for several processes or augmentation."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
     return model
 
 
@@ -67,15 +60,18 @@ def compile_model(model: Model, **options: Any) -> Model:
             "config with model.type='PointRendEncoderDecoder'."
         )
     compiler = Compiler(**options)
-    network.__dict__['coarse_prediction'] = compiler.compile(network.coarse_prediction)
+    for method in ('extract', 'decode'):
+        network.__dict__[method] = compiler.compile(getattr(network, method))
     if network.out_channels <= MOST_CLASSES:
         head = network.point_head
-        head.__dict__['labels'] = compiler.compile(head.labels, fullgraph=True)
+        head.__dict__['render_labels'] = compiler.compile(
+            head.render_labels, fullgraph=True
+        )
     return model
 
 
 class Compiler:
-    """Compiles functions when they are first called, as long as that works.
+    """Compile functions when they are first called, as long as that works.
 
     Args:
         options: of :func:`torch.compile`.
@@ -88,7 +84,7 @@ class Compiler:
     def compile(
         self, function: Callable[..., Any], **options: Any
     ) -> Callable[..., Any]:
-        """A compiled function, which is the plain one after compilation failed.
+        """Make a compiled function, which is the plain one once compilation failed.
 
         Args:
             function: what to compile.
@@ -106,11 +102,9 @@ class Compiler:
             except Exception as error:
                 result = function(*args, **kwargs)
                 self.works = False
-                reason = ' '.join(str(error).split())[:200]
                 warnings.warn(
-                    f'torch.compile failed ({type(error).__name__}: {reason}), going '
-                    'on without it: if no compiler was found, install g++ (on a GPU, '
-                    'Triton).',
+                    f'torch.compile failed ({one_line(error)[:200]}), going on without '
+                    'it: if no compiler was found, install g++ (on a GPU, Triton).',
                     stacklevel=2,
                 )
                 return result

@@ -1,76 +1,19 @@
-"""Files written completely or not at all, and the latest good checkpoint."""
+"""The latest good checkpoint of a training."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
-
-from mmseg_pointrend.errors import InputError
 
 POINTER = 'last_checkpoint'
 """The file of a work dir in which MMEngine names the latest checkpoint."""
-TEMPORARY = '.tmp'
-"""What ends the name of a file that is being written."""
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
-
-
-@register_backend('local', prefixes='', force=True)
-class CompleteFiles(LocalBackend):
-    """MMEngine's way to write local files, without files that are half written.
-
-    A file is written beside its place, forced to the disk and renamed.
-    """
-
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file.
-
-        Raises:
-            InputError: the file cannot be written, most often because the disk is
-                full; an older file of this name is still there.
-        """
-        path = Path(filepath).resolve()
-        if path.exists() and not path.is_file():  # a pipe or a device
-            super().put(obj, path)
-            return
-        temporary = path.with_name(f'{path.name}.{os.getpid()}{TEMPORARY}')
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open('wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except OSError as error:
-            room = ''
-            if path.parent.is_dir():
-                temporary.unlink(missing_ok=True)
-                wanted, free = len(obj), shutil.disk_usage(path.parent).free
-                room = (
-                    f' it takes {wanted / 1e6:.1f} MB and {free / 1e6:.1f} MB are free;'
-                )
-            raise InputError(
-                f'cannot write {path} ({error.strerror}):{room} mend that and run this '
-                'again, a training with --resume: what was written before is intact.'
-            ) from error
-
-    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Write a text file, see :meth:`put`."""
-        self.put(obj.encode(encoding), filepath)
-
-
-def remove_incomplete_checkpoints(folder: str | Path) -> None:
-    """Remove what a process left that was killed while it wrote a checkpoint."""
-    for name in ('*.pth', POINTER):
-        for path in Path(folder).glob(f'{name}.*{TEMPORARY}'):
-            path.unlink()
 
 
 def read_if_good(path: Path) -> dict[str, Any] | None:
@@ -99,7 +42,7 @@ def read_if_good(path: Path) -> dict[str, Any] | None:
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """The numbered checkpoints of a folder."""
+    """List the numbered checkpoints of a folder."""
     numbered = {
         path: int(match[1])
         for path in folder.glob('*.pth')

@@ -1,12 +1,10 @@
-"""From command-line arguments to MMEngine's Runner."""
+"""A config file, and what arguments of the command line change in it."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from argparse import ArgumentParser
-from contextlib import nullcontext
+from argparse import ArgumentParser, ArgumentTypeError
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,30 +12,18 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 from mmseg.registry import HOOKS, METRICS
 
-from mmseg_pointrend.compat import init_dist_without_cuda
 from mmseg_pointrend.engine.checkpoints import POINTER, last_good_checkpoint
-from mmseg_pointrend.engine.processes import LAUNCHERS, check_launcher, refuse_sync_bn
+from mmseg_pointrend.engine.runner import LAUNCHERS
 from mmseg_pointrend.errors import InputError, one_line
 
 
-class KeyValueAction(DictAction):
-    """MMEngine's ``DictAction``, with a sentence for a word without ``=``."""
-
-    def __call__(
-        self,
-        parser: ArgumentParser,
-        namespace: Any,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        for value in values:
-            if '=' not in value:
-                parser.error(f'{option_string} {value}: give key=value.')
-        super().__call__(parser, namespace, values, option_string)
+def key_value(text: str) -> str:
+    """Refuse a word without ``=``, for which MMEngine has no sentence."""
+    if '=' not in text:
+        raise ArgumentTypeError(f'{text}: give key=value.')
+    return text
 
 
 def add_cfg_options(parser: ArgumentParser, example: str) -> None:
@@ -45,7 +31,8 @@ def add_cfg_options(parser: ArgumentParser, example: str) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=KeyValueAction,
+        type=key_value,
+        action=DictAction,
         default={},
         help=f'override config keys: {example}',
     )
@@ -209,13 +196,7 @@ def use_tta(cfg: Config) -> None:
 def draw_predictions(
     cfg: Config, folder: str | None, *, show: bool = False, wait_time: float = 0
 ) -> None:
-    """Paint each prediction over its image (``--show-dir``, ``--show``).
-
-    Args:
-        cfg: config, changed in place.
-        folder: where the pictures go.
-        show: open a window.
-        wait_time: seconds that a window stays.
+    """Paint predictions into a folder, or show them for ``wait_time`` seconds.
 
     Raises:
         InputError: the config has no visualization hook.
@@ -241,7 +222,13 @@ def save_predictions(cfg: Config, folder: str) -> None:
     evaluators = cfg.test_evaluator
     if not isinstance(evaluators, list):
         evaluators = [evaluators]
-    writers = [metric for metric in evaluators if writes_label_maps(metric.type)]
+    writers = []
+    for metric in evaluators:
+        kind = metric.type
+        kind = METRICS.get(kind) if isinstance(kind, str) else kind
+        # The Runner says so itself if a name is unknown.
+        if kind is None or 'output_dir' in signature(kind).parameters:
+            writers.append(metric)
     if not writers:
         raise InputError(
             '--out needs a metric in test_evaluator that writes label maps: add '
@@ -249,60 +236,3 @@ def save_predictions(cfg: Config, folder: str) -> None:
         )
     for metric in writers:
         metric.update(output_dir=folder, keep_results=True)
-
-
-def writes_label_maps(metric: Any) -> bool:
-    """Whether a metric, a class or its name, takes a folder for label maps.
-
-    An unknown name passes: the Runner says that it is unknown.
-    """
-    if isinstance(metric, str):
-        metric = METRICS.get(metric)
-    return metric is None or 'output_dir' in signature(metric).parameters
-
-
-def build_runner(cfg: Config) -> Runner:
-    """Build MMEngine's Runner, or the one that ``runner_type`` names.
-
-    With a launcher but no GPU, the processes talk through gloo.
-
-    Raises:
-        InputError: processes on CPUs are to have SyncBN, no launcher has started
-            this process, the work dir cannot be made, or a ``type`` is unknown.
-    """
-    try:
-        return build_for_device(cfg)
-    except KeyError as error:
-        unknown = re.search(r'([\w.]+) is not in the \S+ registry', str(error))
-        if unknown is None:
-            raise
-        raise InputError(
-            f"type='{unknown[1]}' is not registered: correct the name, or name the "
-            'module that has it in custom_imports.'
-        ) from error
-
-
-def build_for_device(cfg: Config) -> Runner:
-    """What :func:`build_runner` returns."""
-    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    on_cpus = cfg.launcher != 'none' and get_device() == 'cpu'
-    if on_cpus:
-        refuse_sync_bn(cfg)
-        cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
-        cfg.setdefault(
-            'model_wrapper_cfg',
-            dict(
-                type='MMDistributedDataParallel',
-                broadcast_buffers=False,
-                device_ids=None,
-            ),
-        )
-    check_launcher(cfg.launcher)
-    try:
-        os.makedirs(cfg.work_dir, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f'cannot make --work-dir {cfg.work_dir} ({error.strerror}): give another.'
-        ) from error
-    with init_dist_without_cuda() if on_cpus else nullcontext():
-        return build(cfg)

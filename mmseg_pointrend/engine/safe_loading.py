@@ -5,10 +5,8 @@ from __future__ import annotations
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial, wraps
-from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
@@ -21,37 +19,16 @@ from mmseg_pointrend.engine.unpickling import allow_mmengine_checkpoints, checke
 from mmseg_pointrend.errors import InputError
 
 
-@contextmanager
-def one_sentence(filename: str) -> Iterator[None]:
-    """Turn what can go wrong while a checkpoint is read into an :class:`InputError`."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (URLError, ConnectionError, TimeoutError) as error:
-        raise InputError(
-            f'cannot download {filename} ({error}): put the file on this machine and '
-            'pass --cfg-options model.pretrained=FILE, '
-            'or start from random weights with model.pretrained=None.'
-        ) from error
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r'(?:file asks|GLOBAL) ([\w.]+)', str(error))
-        if wanted is None:
-            raise not_a_checkpoint(filename) from error
-        raise InputError(
-            f'{filename} is not safe to load, it asks for {wanted[1]}: '
-            'give a checkpoint of MMEngine or a plain state dict.'
-        ) from error
-    except Exception as error:  # a damaged or crafted file can cause any
-        raise not_a_checkpoint(filename) from error
+class SafeTorch:
+    """What MMEngine's module for checkpoints sees as ``torch``: loads only weights."""
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
 
-def not_a_checkpoint(filename: str) -> InputError:
-    """The sentence for a file that holds no weights."""
-    return InputError(
-        f'{filename} is not a checkpoint (truncated, or another kind of file): '
-        'give a .pth file that training wrote.'
-    )
+    @staticmethod
+    def load(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
+        """Load with ``weights_only=True``, whatever the caller or the shell asks."""
+        return torch.load(file, map_location=map_location, weights_only=True)
 
 
 class StateDict(OrderedDict):
@@ -63,25 +40,25 @@ class StateDict(OrderedDict):
         return {}
 
 
-def safe_loader(
-    loader: Callable[..., Any],
-) -> Callable[..., dict[str, Any]]:
-    """Wrap a checkpoint loader of MMEngine so that errors are one sentence.
+def safe_loader(loader: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """Wrap a checkpoint loader of MMEngine so that nothing unchecked comes out.
 
     Args:
         loader: from a file name or URL and ``map_location`` to the file's content.
 
     Returns:
-        The same, which raises :class:`InputError` for a file that cannot be
-        downloaded, is no checkpoint, or holds objects that are neither tensors nor
-        what MMEngine stores. ``meta['config']``, which MMEngine would run as Python
-        when it resumes (it writes ``meta['cfg']`` itself), is left out.
+        The same, which raises :class:`InputError` for a file that cannot be read, is
+        no checkpoint, or holds objects that are neither tensors nor what MMEngine
+        stores. ``meta['config']``, which MMEngine would run as Python when it resumes
+        (it writes ``meta['cfg']`` itself), is left out.
     """
 
     @wraps(loader)
     def load(filename: str, map_location: Any = None) -> dict[str, Any]:
-        with one_sentence(filename):
+        try:
             checkpoint = checked(loader(filename, map_location=map_location))
+        except Exception as error:  # a damaged or crafted file can cause any
+            raise in_a_sentence(error, filename) from error
         if not isinstance(checkpoint, dict) or not checkpoint:
             raise not_a_checkpoint(filename)
         if 'state_dict' in checkpoint:
@@ -95,35 +72,36 @@ def safe_loader(
     return load
 
 
-class SafeTorch:
-    """What MMEngine's module for checkpoints sees as ``torch``: loads only weights."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
-
-    @staticmethod
-    def load(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
-        """``torch.load(weights_only=True)``, whatever the caller or the shell asks."""
-        return torch.load(file, map_location=map_location, weights_only=True)
-
-
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Read a file without unpickling arbitrary objects, on every version of torch.
-
-    Args:
-        filename: path of a ``.pth`` file.
-        map_location: as in :func:`torch.load`.
-
-    Raises:
-        InputError: the file does not exist.
-    """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise InputError(
-            f'checkpoint {filename} does not exist: check the path '
-            '(training writes iter_*.pth and last_checkpoint into its work_dir).'
+def in_a_sentence(error: Exception, filename: str) -> InputError:
+    """Say what a user can do about an error from reading a checkpoint."""
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return InputError(
+            f'checkpoint {filename} does not exist: check the path (training writes '
+            'iter_*.pth and last_checkpoint into its work_dir).'
         )
-    return torch.load(path, map_location=map_location, weights_only=True)
+    if isinstance(error, URLError | ConnectionError | TimeoutError):
+        return InputError(
+            f'cannot download {filename} ({error}): put the file on this machine and '
+            'pass --cfg-options model.pretrained=FILE, or start from random weights '
+            'with model.pretrained=None.'
+        )
+    wanted = re.search(r'(?:file asks|GLOBAL) ([\w.]+)', str(error))
+    if isinstance(error, pickle.UnpicklingError) and wanted:
+        return InputError(
+            f'{filename} is not safe to load, it asks for {wanted[1]}: give a '
+            'checkpoint of MMEngine or a plain state dict.'
+        )
+    return not_a_checkpoint(filename)
+
+
+def not_a_checkpoint(filename: str) -> InputError:
+    """Write the sentence for a file that holds no weights."""
+    return InputError(
+        f'{filename} is not a checkpoint (truncated, or another kind of file): '
+        'give a .pth file that training wrote.'
+    )
 
 
 def use_safe_checkpoint_loaders() -> None:
@@ -135,8 +113,7 @@ def use_safe_checkpoint_loaders() -> None:
     checkpoint_module.torch = SafeTorch()
     checkpoint_module.get_torch_safe_globals = list
     checkpoint_module.load_url = partial(checkpoint_module.load_url, weights_only=True)
-    loaders = {**CheckpointLoader._schemes, '': load_from_local}
-    for prefix, loader in loaders.items():
+    for prefix, loader in CheckpointLoader._schemes.items():
         CheckpointLoader.register_scheme(prefix, safe_loader(loader), force=True)
 
 

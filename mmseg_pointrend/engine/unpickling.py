@@ -44,7 +44,7 @@ class Record:
         self.state = state
 
     def made(self) -> Any:
-        """What the call stands for.
+        """Make what the call stands for.
 
         Raises:
             pickle.UnpicklingError: MMEngine's checkpoints make no such call.
@@ -77,7 +77,6 @@ class Array(Record):
     """``_reconstruct(numpy.ndarray, ...)``, whose state is the array."""
 
     __slots__ = ()
-    name = 'numpy.ndarray'
 
     def made(self) -> np.ndarray:
         self.check(type(self.state) is tuple and len(self.state) == 5)
@@ -142,7 +141,7 @@ class History(Record):
 def array_of(
     record: Record, values: Any, dtype: Any, shape: tuple[int, ...], order: str
 ) -> np.ndarray:
-    """An array in the machine's byte order, of the very bytes that a file holds."""
+    """Make an array in the machine's byte order of the very bytes in a file."""
     record.check(type(dtype) is Dtype)
     kind = dtype.made()
     values = values.made() if type(values) is Bytes else values
@@ -193,7 +192,7 @@ def checked(value: Any, known: dict[int, Any] | None = None) -> Any:
 
 
 def refused(name: str) -> pickle.UnpicklingError:
-    """The error for something that MMEngine's checkpoints do not hold."""
+    """Write the error for something that MMEngine's checkpoints do not hold."""
     return pickle.UnpicklingError(f'the file asks {name}, as no MMEngine checkpoint')
 
 

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import torch
-from mmseg.models.decode_heads import (
-    DDRHead,
-    IterativeDecodeHead,
-    PIDHead,
-    VPDDepthHead,
-)
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.utils import OptSampleList
 from torch import Tensor
 
-from mmseg_pointrend.errors import InputError, name_some
+from mmseg_pointrend.errors import InputError, check_arguments, name_some
 
 T = TypeVar('T')
 
-# Their losses are of several maps, or of depth; nothing else tells them apart.
-NOT_ONE_MAP = DDRHead, PIDHead, IterativeDecodeHead, VPDDepthHead
+DECODE_HEAD = 'decode_head'
+"""What ``point_head.in_index`` calls the features that the decode head classifies."""
+
+SHARED = 'num_classes', 'out_channels', 'threshold', 'align_corners', 'ignore_index'
+"""What a point head has in common with its decode head."""
+
+NOT_ONE_MAP = 'DDRHead', 'PIDHead', 'IterativeDecodeHead', 'VPDDepthHead'
+"""Their losses are of several maps, or of depth; nothing else tells them apart."""
 
 
 def class_of(cfg: dict[str, Any]) -> Any:
@@ -41,6 +39,81 @@ def numbered(key: str, heads: Sequence[T]) -> Iterator[tuple[str, T]]:
     """Heads with their names in the config: ``key``, or ``key[0]`` and so on."""
     for i, head in enumerate(heads):
         yield (key if len(heads) == 1 else f'{key}[{i}]'), head
+
+
+def check_fine_features(in_index: Any, in_channels: Any) -> None:
+    """Refuse a point head's ``in_index`` or ``in_channels`` that name no maps.
+
+    Raises:
+        InputError: names the first that is wrong.
+    """
+    rules = (
+        (not isinstance(in_index, int), f'{in_index=}', f'a list, [{in_index}]'),
+        (isinstance(in_index, int) or is_index_list(in_index), f'{in_index=}',
+         "a list of numbers of feature maps, and 'decode_head' at most once"),
+        (not isinstance(in_channels, int), f'{in_channels=}',
+         f'a list, [{in_channels}]'),
+        (isinstance(in_channels, int) or is_channel_list(in_channels),
+         f'{in_channels=}', 'a list of positive integers'),
+    )  # fmt: skip
+    check_arguments(rules, 'point_head.')
+    if len(in_index) != len(in_channels):
+        raise InputError(
+            f'point_head.{in_channels=}: give as many entries as {in_index=}.'
+        )
+
+
+def check_point_head(head: Any) -> None:
+    """Refuse a point head whose other arguments are out of their range.
+
+    Raises:
+        InputError: names the first that is wrong.
+    """
+    points, subdivision = head.num_points, head.subdivision_num_points
+    window = head.coarse_window
+    rules = (
+        ('fine_from', head.fine_from in ('neck', 'backbone'), "'neck' or 'backbone'"),
+        ('num_points', points is None or (isinstance(points, int) and points > 0),
+         'None or a positive integer'),
+        ('oversample_ratio', head.oversample_ratio >= 1, 'a number of at least 1'),
+        ('importance_sample_ratio', 0 <= head.importance_sample_ratio <= 1,
+         'a number in [0, 1]'),
+        ('subdivision_num_points', isinstance(subdivision, int) and subdivision >= 0,
+         'an integer of at least 0'),
+        ('scale_factor', head.scale_factor > 1, 'a number above 1'),
+        ('coarse_from', head.coarse_from in ('current', 'initial'),
+         "'current' or 'initial'"),
+        ('coarse_window', isinstance(window, int) and window % 2 == 1 and window > 0,
+         'a positive odd integer'),
+        ('padding_mode', head.padding_mode in ('border', 'zeros'),
+         "'border' or 'zeros'"),
+    )  # fmt: skip
+    check_arguments(
+        ((right, f'{name}={getattr(head, name)!r}', wanted)
+         for name, right, wanted in rules),
+        'point_head.',
+    )  # fmt: skip
+
+
+def is_index_list(in_index: Any) -> bool:
+    """Whether feature maps are named in a way that has one meaning.
+
+    The decode head's features follow those of the backbone, so -1 is theirs.
+    """
+    if not isinstance(in_index, list | tuple):
+        return False
+    numbers = [index for index in in_index if type(index) is int]  # True is no number
+    names = [index for index in in_index if type(index) is not int]
+    if names:
+        return names == [DECODE_HEAD] and min(numbers, default=0) >= 0
+    return bool(numbers)
+
+
+def is_channel_list(in_channels: Any) -> bool:
+    """Whether channels are counted, one map each."""
+    return isinstance(in_channels, list | tuple) and all(
+        type(count) is int and count > 0 for count in in_channels
+    )
 
 
 def check_hosts(decode_head: Any, num_stages: int | None) -> None:
@@ -98,34 +171,39 @@ def obstacle_of(head: Any) -> str | None:
         ]
         if getattr(head, method, None) not in common:
             return f'has its own {method}()'
-    if head.loss_by_feat in [other.loss_by_feat for other in NOT_ONE_MAP]:
+    owner = next(kind for kind in head.__mro__ if 'loss_by_feat' in vars(kind))
+    if owner.__name__ in NOT_ONE_MAP:
         return 'trains on something else than one map of logits'
     return None
 
 
-def check_classes(key: str, head: BaseDecodeHead, num_classes: int) -> None:
-    """Compare an auxiliary head's ``num_classes`` with the decode head's.
-
-    A loss of its own may be about something else: that of STDC is about boundaries.
+def complete_point_head(cfg: Any, host: BaseDecodeHead) -> dict[str, Any]:
+    """Give the config of a point head what it shares with the decode head.
 
     Args:
-        key: name of the head in the config.
-        head: an auxiliary head.
-        num_classes: of the decode head.
+        cfg: the config; its ``type`` may be missing.
+        host: the (last) decode head.
 
     Raises:
-        InputError: they differ.
+        InputError: it is no config of a point head, or contradicts the decode head.
     """
-    ours = all(
-        getattr(type(head), method) is getattr(BaseDecodeHead, method)
-        for method in ('loss', 'loss_by_feat')
-    )
-    if ours and head.num_classes != num_classes:
+    if not isinstance(cfg, dict):
         raise InputError(
-            f'{key}.num_classes={head.num_classes} but '
-            f'decode_head.num_classes={num_classes}: set both to the number of classes '
-            'of the data set.'
+            f"point_head={cfg}: give a dict with type='PointRendHead', or use "
+            "model.type='EncoderDecoder' without it."
         )
+    cfg = {'type': 'PointRendHead', **cfg}
+    kind = class_of(cfg)
+    if not (isinstance(kind, type) and hasattr(kind, 'point_loss')):
+        raise InputError(f"point_head.type={cfg['type']!r}: give 'PointRendHead'.")
+    for key in SHARED:
+        value = getattr(host, key)
+        if cfg.setdefault(key, value) != value:
+            raise InputError(
+                f'point_head.{key}={cfg[key]} but decode_head.{key}={value}: '
+                f'remove {key} from point_head, it follows the decode head.'
+            )
+    return cfg
 
 
 def check_windows(test_cfg: dict[str, Any]) -> None:
@@ -210,30 +288,6 @@ def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> N
             f'{key}.in_channels={given} but feature {got} {wanted} channels: '
             f'set in_channels={wanted}.'
         )
-
-
-def check_keys(key: str, cfg: dict[str, Any], owner: Any = None) -> None:
-    """Compare the keys of a config with the arguments of what it builds.
-
-    Args:
-        key: name of the dict in the config.
-        cfg: the dict.
-        owner: the class; by default the one that ``type`` names, if it is registered.
-
-    Raises:
-        InputError: a key is no argument; the sentence suggests the nearest one.
-    """
-    owner = owner or class_of(cfg)
-    if owner is None:
-        return
-    parameters = inspect.signature(owner).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    for name in cfg:
-        if name != 'type' and name not in parameters:
-            near = get_close_matches(name, parameters, n=1)
-            hint = f'use {near[0]!r}' if near else f'use one of {", ".join(parameters)}'
-            raise InputError(f'{key} has no key {name!r}: {hint}.')
 
 
 def check_images(

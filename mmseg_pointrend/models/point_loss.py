@@ -70,5 +70,6 @@ def counted_points(loss: nn.Module, labels: Tensor, ignore_index: int) -> Tensor
     counted = labels != ignore_index
     if loss.class_weight is None or loss.use_sigmoid:
         return counted.sum()
-    weights = labels.new_tensor(loss.class_weight, dtype=torch.float32)
+    weights = torch.tensor(loss.class_weight, dtype=torch.float32)
+    weights = weights.to(labels.device, non_blocking=True)
     return (weights[labels.where(counted, 0)] * counted).sum()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
-from mmengine.model import ModuleList
+from mmengine.model import ModuleList  # unlike torch's, passes init_weights on
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
@@ -20,27 +19,18 @@ from torch import Tensor, nn
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models.checks import (
     check_channels,
-    check_classes,
     check_hosts,
     check_images,
-    check_keys,
     check_maps,
     check_windows,
-    class_of,
+    complete_point_head,
     numbered,
 )
+from mmseg_pointrend.models.classified import listening, note_input
 from mmseg_pointrend.models.point_rend_head import PointRendHead
-from mmseg_pointrend.models.view import View, padding_of
-from mmseg_pointrend.rendering.grids import Size, map_size
+from mmseg_pointrend.models.view import View, Window, padding_of
+from mmseg_pointrend.rendering.grids import Padding, Size, map_size, valid_regions
 from mmseg_pointrend.rendering.labels import decide
-
-INHERITED = (
-    'num_classes',
-    'out_channels',
-    'threshold',
-    'align_corners',
-    'ignore_index',
-)
 
 
 @MODELS.register_module()
@@ -81,7 +71,6 @@ class PointRendEncoderDecoder(EncoderDecoder):
         test_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
-        check_keys('model', kwargs, EncoderDecoder)
         check_hosts(decode_head, num_stages)
         super().__init__(
             decode_head=decode_head,
@@ -89,15 +78,11 @@ class PointRendEncoderDecoder(EncoderDecoder):
             **kwargs,
         )
         check_windows(self.test_cfg)
-        self.point_head = self._build_point_head(point_head)
+        cfg = complete_point_head(point_head, self.decode_heads[-1])
+        self.point_head = MODELS.build(cfg)
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
         if classifier is not None:
-            classifier.register_forward_pre_hook(keep_input)
-
-    @property
-    def reads_decode_head(self) -> bool:
-        """Whether the point head looks at the decode head's features."""
-        return self.point_head.reads_decode_head
+            classifier.register_forward_pre_hook(note_input)
 
     @property
     def decode_heads(self) -> Sequence[BaseDecodeHead]:
@@ -110,7 +95,6 @@ class PointRendEncoderDecoder(EncoderDecoder):
         if isinstance(decode_head, dict):
             super()._init_decode_head(decode_head)
         else:
-            # MMEngine's list, unlike torch's, passes init_weights on.
             self.decode_head = ModuleList(MODELS.build(cfg) for cfg in decode_head)
             last = self.decode_head[-1]
             self.align_corners = last.align_corners
@@ -120,116 +104,67 @@ class PointRendEncoderDecoder(EncoderDecoder):
             self.decode_head.threshold = last.threshold
 
     def _init_auxiliary_head(self, auxiliary_head: dict | list[dict] | None) -> None:
-        if auxiliary_head is None:
-            return
-        several = isinstance(auxiliary_head, list)
-        heads = ModuleList(
-            MODELS.build(cfg)
-            for cfg in (auxiliary_head if several else [auxiliary_head])
-        )
-        for key, head in numbered('auxiliary_head', heads):
-            check_classes(key, head, self.num_classes)
-        self.auxiliary_head = heads if several else heads[0]
+        if isinstance(auxiliary_head, list):
+            self.auxiliary_head = ModuleList(map(MODELS.build, auxiliary_head))
+        else:
+            super()._init_auxiliary_head(auxiliary_head)
 
-    def _build_point_head(self, cfg: dict | None) -> PointRendHead:
-        if not isinstance(cfg, dict):
-            raise InputError(
-                f"point_head={cfg}: give a dict with type='PointRendHead', or use "
-                "model.type='EncoderDecoder' without it."
-            )
-        cfg = {'type': 'PointRendHead', **cfg}
-        kind = class_of(cfg)
-        if not (inspect.isclass(kind) and issubclass(kind, PointRendHead)):
-            raise InputError(f"point_head.type={cfg['type']!r}: give 'PointRendHead'.")
-        host = self.decode_heads[-1]
-        for key in INHERITED:
-            value = getattr(host, key)
-            if cfg.setdefault(key, value) != value:
-                raise InputError(
-                    f'point_head.{key}={cfg[key]} but decode_head.{key}={value}: '
-                    f'remove {key} from point_head, it follows the decode head.'
-                )
-        check_keys('point_head', cfg)
-        head = MODELS.build(cfg)
-        head.follows_decode_head = True
-        return head
-
-    def extract_maps(self, inputs: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def extract(self, inputs: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Run the backbone and the neck once.
 
         Args:
             inputs: images, (N, 3, H, W).
 
         Returns:
-            The fine feature maps that ``point_head.fine_from`` names, and those that
-            the decode head is given: the neck's, or the backbone's without a neck.
+            The feature maps that the decode head is given, the neck's or the backbone's
+            where there is none; and those that ``point_head.fine_from`` names.
 
         Raises:
             InputError: these are no lists of maps.
         """
         maps = self.backbone(inputs)
         feats = self.neck(maps) if self.with_neck else maps
-        fine = maps if self.point_head.fine_from == 'backbone' else feats
-        check_maps(fine)
         check_maps(feats)
-        return fine, feats
+        check_maps(maps)
+        return feats, maps if self.point_head.fine_from == 'backbone' else feats
 
-    def coarse_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """Run every decode head once.
-
-        Args:
-            feats: feature maps of the backbone or neck.
-
-        Returns:
-            The logits of each head, (N, K, h, w); the last is what gets rendered.
-
-        Raises:
-            InputError: a head returns something else than one map of logits.
-        """
-        outputs: list[Tensor] = []
-        for key, head in numbered('decode_head', self.decode_heads):
-            check_channels(key, head, feats)
-            logits = head(feats, *outputs[-1:])
-            if not isinstance(logits, Tensor):
-                raise InputError(
-                    f'{type(head).__name__} returns {type(logits).__name__} and not '
-                    'one map of logits, so it cannot host a point head: use another '
-                    'decode head, such as DepthwiseSeparableASPPHead.'
-                )
-            outputs.append(logits)
-        return outputs
-
-    def run_decode_heads(
-        self, fine: Sequence[Tensor], feats: Sequence[Tensor]
+    def decode(
+        self, feats: Sequence[Tensor], maps: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Run every decode head once.
 
         Args:
-            fine: fine feature maps, of :meth:`extract_maps`.
-            feats: feature maps of the backbone or neck.
+            feats: what the decode head is given, of :meth:`extract`.
+            maps: what the fine features are among, of :meth:`extract`.
 
         Returns:
-            What the point head may read, and the logits of :meth:`coarse_logits`. The
-            former are ``fine`` and, if the point head's ``in_index`` names them, the
-            decode head's features: what its classifier ``conv_seg`` was given.
+            The fine features, and the logits of each head, (N, K, h, w); the last are
+            what gets rendered.
 
         Raises:
-            InputError: the decode head does not use its ``conv_seg``.
+            InputError: a head returns something else than one map of logits, or does
+                not fit its features.
         """
-        if not self.reads_decode_head:
-            return list(fine), self.coarse_logits(feats)
-        head = self.decode_heads[-1]
-        kept = head.conv_seg.kept_inputs = []
-        try:
-            logits = self.coarse_logits(feats)
-        finally:
-            head.conv_seg.kept_inputs = None
-        if not kept:
-            raise InputError(
-                f'{type(head).__name__} does not classify with the conv_seg that it '
-                "was built with: remove 'decode_head' from point_head.in_index."
-            )
-        return [*fine, kept[0]], logits
+        coarse: list[Tensor] = []
+        with listening() as classified:
+            for key, head in numbered('decode_head', self.decode_heads):
+                check_channels(key, head, feats)
+                logits = head(feats, *coarse[-1:])
+                if not isinstance(logits, Tensor):
+                    raise InputError(
+                        f'{type(head).__name__} returns {type(logits).__name__} and '
+                        'not one map of logits, so it cannot host a point head: use '
+                        'another decode head, such as DepthwiseSeparableASPPHead.'
+                    )
+                coarse.append(logits)
+        if self.point_head.reads_decode_head:
+            if not classified:
+                raise InputError(
+                    f'{type(head).__name__} does not classify with the conv_seg that '
+                    "it was built with: remove 'decode_head' from point_head.in_index."
+                )
+            maps = [*maps, classified[0]]
+        return self.point_head.choose(maps), coarse
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of the decode head, the point head and the auxiliary head.
@@ -242,49 +177,23 @@ class PointRendEncoderDecoder(EncoderDecoder):
             The losses and accuracies under ``decode.*`` (``decode_0.*``, … for a list),
             ``point.*`` and ``aux.*``.
         """
-        maps, feats = self.extract_maps(inputs)
-        fine, coarse = self.run_decode_heads(maps, feats)
+        feats, maps = self.extract(inputs)
+        fine, coarse = self.decode(feats, maps)
         losses: dict[str, Tensor] = {}
         for i, (head, logits) in enumerate(zip(self.decode_heads, coarse, strict=True)):
             prefix = 'decode' if len(coarse) == 1 else f'decode_{i}'
             losses |= add_prefix(head.loss_by_feat(logits, data_samples), prefix)
-        losses |= add_prefix(
-            self.point_head.loss(fine, coarse[-1], data_samples, self.train_cfg),
-            'point',
-        )
+        points = self.point_head.point_loss(fine, coarse[-1], data_samples)
+        losses |= add_prefix(points, 'point')
         if self.with_auxiliary_head:
+            one = not isinstance(self.auxiliary_head, nn.ModuleList)
+            heads = [self.auxiliary_head] if one else self.auxiliary_head
+            for key, head in numbered('auxiliary_head', heads):
+                check_channels(key, head, feats)
             losses |= self._auxiliary_head_forward_train(feats, data_samples)
         return losses
 
-    def _auxiliary_head_forward_train(
-        self, inputs: Sequence[Tensor], data_samples: SampleList
-    ) -> dict[str, Tensor]:
-        several = isinstance(self.auxiliary_head, nn.ModuleList)
-        heads = self.auxiliary_head if several else [self.auxiliary_head]
-        for key, head in numbered('auxiliary_head', heads):
-            check_channels(key, head, inputs)
-        return super()._auxiliary_head_forward_train(inputs, data_samples)
-
-    def coarse_prediction(self, inputs: Tensor) -> tuple[Sequence[Tensor], Tensor]:
-        """What gets rendered: fine features, and logits of the (last) decode head.
-
-        Args:
-            inputs: images, (N, 3, H, W).
-
-        Raises:
-            InputError: weights were loaded, but none that fit the point head, and it
-                has not been trained since.
-        """
-        if self.point_head.has_weights is False:
-            raise InputError(
-                'the weights that were loaded have none for this point head, and '
-                'random ones would spoil the prediction: train with load_from=FILE, or '
-                'take the plain config.'
-            )
-        fine, coarse = self.run_decode_heads(*self.extract_maps(inputs))
-        return fine, coarse[-1]
-
-    def render(self, inputs: Tensor, paddings: Sequence[Sequence[int]]) -> Tensor:
+    def render(self, inputs: Tensor, paddings: Sequence[Padding]) -> Tensor:
         """Logits at the size of the input.
 
         Args:
@@ -294,10 +203,11 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             (N, K, H, W), float32.
         """
-        feats, coarse = self.coarse_prediction(inputs)
+        fine, coarse = self.decode(*self.extract(inputs))
         size = map_size(inputs)
-        regions = self.point_head.valid_regions(paddings, size)
-        return self.point_head.render(feats, coarse, size, regions)
+        regions = valid_regions(paddings, size, align_corners=self.align_corners)
+        steps = self.point_head.steps(coarse[-1], size, regions)
+        return self.point_head.render(fine, coarse[-1], steps)
 
     def test_step(self, data: dict[str, Any]) -> SampleList:
         """Predict a batch as it comes from the pipeline.
@@ -315,65 +225,96 @@ class PointRendEncoderDecoder(EncoderDecoder):
         check_images(data['inputs'], data.get('data_samples'), mean)
         return super().test_step(data)
 
-    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        *,
+        return_logits: bool | None = None,
+    ) -> SampleList:
         """Predict labels at the size of the original images.
 
         Args:
             inputs: images, (N, 3, H, W), resized and padded.
             data_samples: N samples whose meta information says how the images were
                 made; None for images as they are.
+            return_logits: in place of that of ``test_cfg``, which None takes.
 
         Returns:
             The samples with ``pred_sem_seg`` (1, H, W), int64, and, where
-            ``test_cfg.return_logits`` or the slide mode asks for it, ``seg_logits``
-            (K, H, W): logits, or the probability of a binary model.
+            ``return_logits`` or the slide mode asks for it, ``seg_logits`` (K, H, W):
+            logits, or the probability of a binary model.
         """
-        if self.test_cfg.mode == 'slide' or self.test_cfg.get('resize_logits', False):
-            return super().predict(inputs, data_samples)
-        feats, coarse = self.coarse_prediction(inputs)
-        return self.predict_from_coarse(feats, coarse, map_size(inputs), data_samples)
+        if return_logits is None:
+            return_logits = self.test_cfg.get('return_logits', False)
+        slides = self.test_cfg.mode == 'slide'
+        if slides or self.test_cfg.get('resize_logits', False):
+            samples = super().predict(inputs, data_samples)
+            for sample in samples:
+                sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()
+                if not (slides or return_logits):
+                    del sample.seg_logits
+            return samples
+        fine, coarse = self.decode(*self.extract(inputs))
+        return self.predict_from_coarse(
+            fine,
+            coarse[-1],
+            map_size(inputs),
+            data_samples,
+            return_logits=return_logits,
+        )
 
     @torch.compiler.disable
     def predict_from_coarse(
         self,
-        feats: Sequence[Tensor],
+        fine: Sequence[Tensor],
         coarse: Tensor,
         size: Size,
         data_samples: OptSampleList = None,
+        *,
+        head: PointRendHead | None = None,
+        return_logits: bool = False,
     ) -> SampleList:
         """Everything in :meth:`predict` that follows the decode head.
 
         Args:
-            feats: feature maps of the backbone or neck.
-            coarse: logits of the decode head, (N, K, h, w).
+            fine: fine features, of :meth:`decode`.
+            coarse: logits of the last decode head, (N, K, h, w).
             size: (H, W) of the network's input.
             data_samples: as in :meth:`predict`.
+            head: a point head in place of the model's own.
+            return_logits: whether to keep ``seg_logits``.
 
         Returns:
             As :meth:`predict`.
         """
+        head = head or self.point_head
         samples = data_samples or [SegDataSample() for _ in coarse]
         views = [View.of(sample.metainfo, size) for sample in samples]
         # A GPU renders images of one geometry together; a CPU is faster one by one.
         together = len(set(views)) == 1 and coarse.device.type != 'cpu'
-        step = len(samples) if together else 1
-        for start in range(0, len(samples), step):
-            batch = slice(start, start + step)
+        count = len(samples) if together else 1
+        for start in range(0, len(samples), count):
+            batch = slice(start, start + count)
             view, chosen = views[start], samples[batch]
-            maps = [one[batch] for one in feats], coarse[batch]
-            regions = self.point_head.valid_regions([view.padding] * len(chosen), size)
-            target = view.target(self.align_corners)
-            if not self.test_cfg.get('return_logits', False):
-                labels = self.point_head.render_labels(*maps, target, regions)
-                for sample, label in zip(chosen, view.restore(labels), strict=True):
-                    sample.pred_sem_seg = PixelData(data=label[None].contiguous())
-                continue
-            logits = view.restore(self.point_head.render(*maps, target, regions))
-            labels = decide(logits, self.decode_head.threshold)
-            for sample, logit, label in zip(chosen, logits, labels, strict=True):
-                value = logit.sigmoid() if len(logit) == 1 else logit
-                sample.seg_logits = PixelData(data=value)
-                sample.pred_sem_seg = PixelData(data=label[None])
+            maps = [one[batch] for one in fine], coarse[batch]
+            steps = head.steps(
+                maps[1],
+                view.target(self.align_corners),
+                valid_regions(
+                    [view.padding] * len(chosen), size, align_corners=self.align_corners
+                ),
+            )
+            if return_logits:
+                logits = view.restore(head.render(*maps, steps))
+                labels = decide(logits, self.decode_head.threshold)
+                for sample, one in zip(chosen, logits, strict=True):
+                    value = one.sigmoid() if len(one) == 1 else one
+                    sample.seg_logits = PixelData(data=value)
+            else:
+                labels = view.restore(head.render_labels(*maps, steps))
+            for sample, label in zip(chosen, labels, strict=True):
+                sample.pred_sem_seg = PixelData(data=label[None].contiguous())
         return samples
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
@@ -396,67 +337,14 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             (N, K, H, W), float32.
         """
-        height, width = inputs.shape[-2:]
-        crop_height, crop_width = self.test_cfg.crop_size
-        stride_height, stride_width = self.test_cfg.stride
-        total: Tensor | None = None
-        count = torch.zeros(1, 1, height, width, device=inputs.device)
-        for top in window_starts(height, crop_height, stride_height):
-            for left in window_starts(width, crop_width, stride_width):
-                bottom = min(top + crop_height, height)
-                right = min(left + crop_width, width)
-                paddings = [
-                    (
-                        max(pad_left - left, 0),
-                        max(pad_right - (width - right), 0),
-                        max(pad_top - top, 0),
-                        max(pad_bottom - (height - bottom), 0),
-                    )
-                    for pad_left, pad_right, pad_top, pad_bottom in map(
-                        padding_of, batch_img_metas
-                    )
-                ]
-                logits = self.render(inputs[..., top:bottom, left:right], paddings)
-                if total is None:
-                    total = logits.new_zeros(*logits.shape[:2], height, width)
-                total[..., top:bottom, left:right] += logits
-                count[..., top:bottom, left:right] += 1
-        assert total is not None
-        return total / count
-
-    def postprocess_result(
-        self, seg_logits: Tensor, data_samples: OptSampleList = None
-    ) -> SampleList:
-        """Crop, flip back, resize to the original size and decide the label.
-
-        Args:
-            seg_logits: (N, K, H, W), at the size of the padded input.
-            data_samples: N samples whose meta information says how the image was made.
-
-        Returns:
-            The samples with ``pred_sem_seg`` (1, H, W), int64, and, where
-            ``test_cfg.return_logits`` or the slide mode asks for it, ``seg_logits``
-            (K, H, W): logits, or the probability of a binary model.
-        """
-        results = super().postprocess_result(seg_logits, data_samples)
-        keep_logits = self.test_cfg.mode == 'slide' or self.test_cfg.get(
-            'return_logits', False
+        size = map_size(inputs)
+        paddings = [padding_of(meta) for meta in batch_img_metas]
+        total = inputs.new_zeros(
+            len(inputs), self.out_channels, *size, dtype=torch.float32
         )
-        for result in results:
-            result.pred_sem_seg.data = result.pred_sem_seg.data.long()
-            if not keep_logits:
-                del result.seg_logits
-        return results
-
-
-def keep_input(module: nn.Module, args: tuple[Tensor]) -> None:
-    """Forward hook: note what a module is given while somebody listens."""
-    kept = getattr(module, 'kept_inputs', None)
-    if kept is not None:
-        kept.append(args[0])
-
-
-def window_starts(size: int, crop: int, stride: int) -> list[int]:
-    """First pixel of each sliding window along an axis, the last one flush."""
-    last = max(size - crop, 0)
-    return [*range(0, last, stride), last]
+        count = total.new_zeros(size)
+        for window in Window.cover(size, self.test_cfg.crop_size, self.test_cfg.stride):
+            logits = self.render(window.cut(inputs), window.paddings(paddings, size))
+            window.cut(total).add_(logits)
+            window.cut(count).add_(1)
+        return total / count

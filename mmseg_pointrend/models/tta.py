@@ -10,6 +10,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 
+from mmseg_pointrend.models.point_rend_encoder_decoder import PointRendEncoderDecoder
+
 
 @MODELS.register_module()
 class PointRendTTAModel(SegTTAModel):
@@ -20,9 +22,25 @@ class PointRendTTAModel(SegTTAModel):
     binary model is taken once.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.module.test_cfg['return_logits'] = True
+    def test_step(self, data: dict[str, Any]) -> SampleList:
+        """Predict all views of a batch of images and merge them.
+
+        Args:
+            data: ``inputs``, for each view N images (C, H, W), and ``data_samples``.
+
+        Returns:
+            One sample an image, as :meth:`merge_preds`.
+        """
+        model = self.module
+        # MMSegmentation's own models always return logits.
+        ours = isinstance(model, PointRendEncoderDecoder)
+        options = dict(return_logits=True) if ours else {}
+        views = []
+        for inputs, samples in zip(data['inputs'], data['data_samples'], strict=True):
+            view = dict(inputs=inputs, data_samples=samples)
+            view = model.data_preprocessor(view, False)
+            views.append(model.predict(**view, **options))
+        return self.merge_preds(list(zip(*views, strict=True)))
 
     def merge_preds(self, data_samples_list: list[SampleList]) -> SampleList:
         """Merge the views of each image.

@@ -1,7 +1,8 @@
-"""How an original image became what the network sees, and the way back."""
+"""How an image became what the network sees, and the way back; sliding windows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,3 +94,54 @@ class View:
     def _image_size(self) -> Size:
         left, right, top, bottom = self.padding
         return self.size[0] - top - bottom, self.size[1] - left - right
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of the images that a network sees.
+
+    Attributes:
+        rows: which rows.
+        columns: which columns.
+    """
+
+    rows: slice
+    columns: slice
+
+    @classmethod
+    def cover(cls, size: Size, crop: Size, stride: Size) -> Iterator[Window]:
+        """Windows that slide over a map, the last ones flush with its end.
+
+        Args:
+            size: (H, W) of the map.
+            crop: (H, W) of a window; a smaller map is one window.
+            stride: from one window to the next, (down, right).
+        """
+        rows, columns = map(spans, size, crop, stride)
+        for down in rows:
+            for across in columns:
+                yield cls(down, across)
+
+    def cut(self, maps: Tensor) -> Tensor:
+        """This part of maps, (*, H, W)."""
+        return maps[..., self.rows, self.columns]
+
+    def paddings(self, paddings: Sequence[Padding], size: Size) -> list[Padding]:
+        """The padding that is inside, from that of images of a size (H, W)."""
+        height, width = size
+        return [
+            (
+                max(left - self.columns.start, 0),
+                max(right - (width - self.columns.stop), 0),
+                max(top - self.rows.start, 0),
+                max(bottom - (height - self.rows.stop), 0),
+            )
+            for left, right, top, bottom in paddings
+        ]
+
+
+def spans(count: int, length: int, step: int) -> list[slice]:
+    """Parts of an axis of ``count`` pixels, the last one flush with its end."""
+    last = max(count - length, 0)
+    starts = [*range(0, last, step), last]
+    return [slice(start, min(start + length, count)) for start in starts]

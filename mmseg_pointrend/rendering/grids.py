@@ -58,6 +58,13 @@ class Axis:
         step = length / count / frame
         return cls(count, start / frame + step / 2, step)
 
+    def inside(self, low: float, high: float) -> range:
+        """The pixels whose centre lies between two places of the frame."""
+        first, last = ((edge - self.first) / self.step for edge in (low, high))
+        # A centre on an edge is outside, whatever rounding says.
+        start = max(math.floor(first + 1e-6) + 1, 0)
+        return range(start, min(max(math.ceil(last - 1e-6), start), self.count))
+
     def centers(self, pixels: Tensor) -> Tensor:
         """Where pixels, given by their number, sit in the frame: float32."""
         return pixels.float() * self.step + self.first
@@ -175,49 +182,62 @@ def original_grid(
     )
 
 
-def valid_region(padding: Padding, size: Size, *, align_corners: bool) -> Region:
-    """The edges of what is not padding, in point coordinates.
+def valid_regions(
+    paddings: Sequence[Padding], size: Size, *, align_corners: bool
+) -> list[Region] | None:
+    """The edges of what is not padding in each image, in point coordinates.
 
     Args:
-        padding: pixels added at the (left, right, top, bottom), MMSegmentation's order.
+        paddings: of each image, the pixels added at the (left, right, top, bottom),
+            MMSegmentation's order.
         size: (H, W) with the padding.
         align_corners: the convention of point coordinates.
 
     Returns:
-        (left, top, right, bottom); with ``align_corners`` outer edges lie half a pixel
-        outside of [0, 1].
+        (left, top, right, bottom) of each image, or None if none has padding; with
+        ``align_corners`` outer edges lie half a pixel outside of [0, 1].
     """
-    left, right, top, bottom = padding
+    if not any(any(padding) for padding in paddings):
+        return None
     height, width = size
 
     def edge(pixel: int, count: int) -> float:
         return (pixel - 0.5) / max(count - 1, 1) if align_corners else pixel / count
 
-    return (
-        edge(left, width),
-        edge(top, height),
-        edge(width - right, width),
-        edge(height - bottom, height),
-    )
+    return [
+        (
+            edge(left, width),
+            edge(top, height),
+            edge(width - right, width),
+            edge(height - bottom, height),
+        )
+        for left, right, top, bottom in paddings
+    ]
 
 
 def valid_pixels(
-    grid: Grid, regions: Sequence[Region], device: torch.device | None = None
+    grid: Grid, regions: Sequence[Region], device: torch.device
 ) -> tuple[Tensor, int]:
     """Which pixels of a map have their centre inside each image's region.
 
     Args:
         grid: pixel centres of the map.
-        regions: one of each image, from :func:`valid_region`.
+        regions: one of each image, from :func:`valid_regions`.
         device: where to put the mask.
 
     Returns:
-        The mask (N, H, W), bool, and the most valid pixels that an image has.
+        The mask (N, H, W), bool, and the most valid pixels that an image has, which
+        follows from the regions: the host does not wait for the device.
     """
-    y = grid.y.centers(torch.arange(grid.y.count))
-    x = grid.x.centers(torch.arange(grid.x.count))
-    rows = torch.stack([(top < y) & (y < bottom) for _, top, _, bottom in regions])
-    columns = torch.stack([(left < x) & (x < right) for left, _, right, _ in regions])
-    most = int((rows.sum(dim=1) * columns.sum(dim=1)).max())
-    mask = rows.to(device).unsqueeze(2) & columns.to(device).unsqueeze(1)
-    return mask, most
+    rows = [grid.y.inside(top, bottom) for _, top, _, bottom in regions]
+    columns = [grid.x.inside(left, right) for left, _, right, _ in regions]
+    most = max(len(y) * len(x) for y, x in zip(rows, columns, strict=True))
+
+    def mask(count: int, valid: list[range]) -> Tensor:
+        numbers = torch.arange(count, device=device)
+        return torch.stack(
+            [(numbers >= one.start) & (numbers < one.stop) for one in valid]
+        )
+
+    height, width = grid.size
+    return mask(height, rows).unsqueeze(2) & mask(width, columns).unsqueeze(1), most

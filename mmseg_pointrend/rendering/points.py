@@ -51,7 +51,7 @@ def sample_training_points(
         padding_mode: as in :func:`point_sample`.
         align_corners: as in :func:`point_sample`.
         regions: the part of each image that is not padding, from
-            :func:`~mmseg_pointrend.rendering.grids.valid_region`; None takes points
+            :func:`~mmseg_pointrend.rendering.grids.valid_regions`; None takes points
             anywhere.
 
     Returns:

@@ -5,19 +5,26 @@ Shapes: N images, K channels of logits, P points an image; sizes are (height, wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mmseg_pointrend.rendering.boundary_cells import label_along_boundaries
-from mmseg_pointrend.rendering.grids import Grid, Region, valid_pixels
-from mmseg_pointrend.rendering.labels import decide, label_pixels
+from mmseg_pointrend.rendering.grids import (
+    Grid,
+    Region,
+    Size,
+    map_size,
+    subdivision_grids,
+    valid_pixels,
+)
+from mmseg_pointrend.rendering.labels import decide, label_and_find_hardest
 from mmseg_pointrend.rendering.points import hardest_pixels
 from mmseg_pointrend.rendering.resampling import resample
 from mmseg_pointrend.rendering.sampling import read_features, read_points, write_points
-from mmseg_pointrend.rendering.uncertainty import Uncertainty, logit_margin
+from mmseg_pointrend.rendering.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True)
@@ -34,28 +41,39 @@ class Step:
     num_points: int
     valid: Tensor | None = None
 
-    @classmethod
-    def of(
-        cls,
-        grid: Grid,
-        num_points: int,
-        regions: Sequence[Region] | None,
-        device: torch.device,
-    ) -> Step:
-        """A step that spends no points on padding.
 
-        Args:
-            grid: pixel centres of the map to reach.
-            num_points: the budget of an image.
-            regions: the part of each image that is not padding, from
-                :func:`~mmseg_pointrend.rendering.grids.valid_region`; None for all.
-            device: of the logits.
-        """
-        height, width = grid.size
-        if regions is None or not grid.whole:
-            return cls(grid, min(num_points, height * width))
-        valid, most = valid_pixels(grid, regions, device)
-        return cls(grid, min(num_points, most), valid)
+def plan(
+    coarse: Tensor,
+    target: Size | Grid,
+    regions: Sequence[Region] | None = None,
+    *,
+    num_points: int,
+    scale_factor: float,
+    align_corners: bool,
+) -> list[Step]:
+    """Plan the steps from a coarse map to a target.
+
+    Args:
+        coarse: logits, (N, K, h, w).
+        target: (H, W) of the result, or a grid that covers a part of the frame.
+        regions: the part of each image that is not padding, from
+            :func:`~mmseg_pointrend.rendering.grids.valid_regions`; padding gets no
+            points. None for all of it.
+        num_points: the budget of an image in a step.
+        scale_factor: growth of a step.
+        align_corners: the convention of pixel centres.
+    """
+    if not isinstance(target, Grid):
+        target = Grid.of_frame(target, align_corners)
+    steps = []
+    for grid in subdivision_grids(
+        map_size(coarse), target, scale_factor, align_corners
+    ):
+        valid, most = None, math.prod(grid.size)
+        if regions is not None and grid.whole:
+            valid, most = valid_pixels(grid, regions, coarse.device)
+        steps.append(Step(grid, min(num_points, most), valid))
+    return steps
 
 
 @dataclass(frozen=True)
@@ -123,30 +141,21 @@ class Renderer:
         if not steps:
             return decide(coarse.float(), self.threshold)
         logits = self.logits(coarse, steps[:-1])
-        labels, hardest = self._labels_and_hardest(logits, steps[-1])
+        last = steps[-1]
+        labels, hardest = label_and_find_hardest(
+            logits,
+            last.grid,
+            last.num_points,
+            last.valid,
+            uncertainty=self.uncertainty,
+            align_corners=self.align_corners,
+            threshold=self.threshold,
+        )
         if hardest.shape[1] > 0:
-            points = steps[-1].grid.points(hardest)
+            points = last.grid.points(hardest)
             current = read_features(
                 logits, points, padding_mode='border', align_corners=self.align_corners
             )
             better = decide(self.classify(points, current), self.threshold)
             labels.view(len(labels), -1).scatter_(1, hardest, better)
         return labels
-
-    def _labels_and_hardest(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        found = None
-        if (
-            self.uncertainty is logit_margin
-            and step.num_points > 0
-            and not torch.compiler.is_compiling()
-        ):
-            found = label_along_boundaries(
-                logits, step.grid, step.num_points, step.valid, self.align_corners
-            )
-        if found is not None:
-            return found
-        uncertainty = self.uncertainty if step.num_points > 0 else None
-        labels, hardness = label_pixels(
-            logits, step.grid, uncertainty, self.align_corners, self.threshold
-        )
-        return labels, hardest_pixels(hardness, step.num_points, step.valid)

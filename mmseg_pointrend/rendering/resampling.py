@@ -16,6 +16,8 @@ from mmseg_pointrend.rendering.sampling import frame_to_pixels, neighbours
 
 STRIP_VALUES = 1 << 20
 """Values of a strip on a CPU: 4 MiB of float32 stay in the cache."""
+STRIP_PIXELS = 1 << 14
+"""Pixels of a strip at least, however many classes: an operation should be worth it."""
 
 
 def resample(maps: Tensor, grid: Grid, *, align_corners: bool) -> Tensor:
@@ -116,8 +118,9 @@ def blend(maps: Tensor, dim: int, after: int, out: Tensor) -> Tensor:
 
 def strip_rows(maps: Tensor, width: int) -> int:
     """How many rows of ``width`` pixels to treat at once."""
-    values = STRIP_VALUES if maps.device.type == 'cpu' else 4 * STRIP_VALUES
-    return max(values // (maps.shape[0] * maps.shape[1] * width), 1)
+    values = STRIP_VALUES if maps.device.type == 'cpu' else 16 * STRIP_VALUES
+    pixels = max(values // (maps.shape[0] * maps.shape[1]), STRIP_PIXELS)
+    return max(pixels // width, 1)
 
 
 def buffers(like: Tensor, count: int, numel: int) -> list[Tensor]:

@@ -6,6 +6,8 @@ are (x, y) in [0, 1] of the frame, see :mod:`mmseg_pointrend.rendering.grids`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -47,6 +49,32 @@ def point_sample(
             align_corners=align_corners,
         )
     return sampled.squeeze(3)
+
+
+def sample_features(
+    features: Sequence[Tensor],
+    points: Tensor,
+    *,
+    padding_mode: str,
+    align_corners: bool,
+) -> Tensor:
+    """Interpolate several maps at points and stack their channels.
+
+    Args:
+        features: (N, C, H, W) each, of any sizes.
+        points: as in :func:`point_sample`.
+        padding_mode: as in :func:`point_sample`.
+        align_corners: as in :func:`point_sample`.
+
+    Returns:
+        (N, sum of the C, P), float32 (float64 stays).
+    """
+    read = point_sample if torch.is_grad_enabled() else read_features
+    parts = [
+        read(one, points, padding_mode=padding_mode, align_corners=align_corners)
+        for one in features
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def read_features(

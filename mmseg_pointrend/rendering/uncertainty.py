@@ -8,6 +8,7 @@ between the two most probable classes; only the order matters.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,8 +17,8 @@ from torch import Tensor
 Uncertainty = Callable[[Tensor], Tensor]
 
 
-def negative_margin(scores: Tensor) -> Tensor:
-    """Second largest minus largest score over dimension 1: (N, C, *) to (N, *).
+def top_two(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest and the second largest score: (N, C, *) to twice (N, *).
 
     A running maximum over the classes; much faster on a CPU than ``topk`` over a
     strided dimension.
@@ -27,7 +28,7 @@ def negative_margin(scores: Tensor) -> Tensor:
     for score in scores.unbind(dim=1)[1:]:
         second = torch.maximum(second, torch.minimum(first, score))
         first = torch.maximum(first, score)
-    return second - first
+    return first, second
 
 
 def logit_margin(logits: Tensor) -> Tensor:
@@ -35,7 +36,8 @@ def logit_margin(logits: Tensor) -> Tensor:
 
     The measure of detectron2's and MMSegmentation's semantic segmentation.
     """
-    return negative_margin(logits.float())
+    first, second = top_two(logits.float())
+    return second - first
 
 
 def probability_margin(logits: Tensor) -> Tensor:
@@ -43,7 +45,8 @@ def probability_margin(logits: Tensor) -> Tensor:
 
     The words of the paper, section 5.
     """
-    return negative_margin(logits.float().softmax(dim=1))
+    first, second = top_two(logits.float().softmax(dim=1))
+    return second - first
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -54,7 +57,9 @@ def entropy(logits: Tensor) -> Tensor:
 
 def logit(probability: float) -> float:
     """The logit whose sigmoid is ``probability``; 0 and 1 give -inf and inf."""
-    return torch.tensor(probability, dtype=torch.float64).logit().item()
+    if probability in (0, 1):
+        return math.inf if probability else -math.inf
+    return math.log(probability / (1 - probability))
 
 
 def binary_margin(logits: Tensor, threshold: float = 0.5) -> Tensor:

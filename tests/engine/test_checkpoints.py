@@ -15,8 +15,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmengine.runner import checkpoint as checkpoint_module
 
-from mmseg_pointrend.compat import MissingOps
-from mmseg_pointrend.engine.safe_loading import one_sentence, safe_loader
+from mmseg_pointrend.engine.safe_loading import safe_loader
 from mmseg_pointrend.errors import InputError
 
 reconstruct = np.ones(1).__reduce__()[0]
@@ -67,15 +66,6 @@ class Call:
 
     def __reduce__(self):
         return self.call
-
-
-def test_a_plain_payload_is_refused_and_does_not_run(tmp_path):
-    path, proof = tmp_path / 'evil.pth', tmp_path / 'proof'
-    payload = Call(exec, f'open({str(proof)!r}, "w").close()')
-    torch.save(dict(state_dict={}, extra=payload), path)
-    with pytest.raises(InputError, match=r'evil.pth is not safe .* asks for exec'):
-        load(path)
-    assert not proof.exists()
 
 
 @pytest.mark.parametrize(
@@ -220,10 +210,26 @@ def test_a_list_inside_itself_ends_in_a_sentence(tmp_path):
         load(tmp_path / 'evil.pth')
 
 
+def raising(error):
+    """A loader that fails."""
+
+    def load(filename, map_location=None):
+        raise error
+
+    return safe_loader(load)
+
+
 def test_an_error_shows_no_control_characters():
-    with pytest.raises(InputError) as caught, one_sentence('evil.pth'):
-        raise pickle.UnpicklingError('GLOBAL \x1b[2J.x was not allowed')
+    error = pickle.UnpicklingError('GLOBAL \x1b[2J.x was not allowed')
+    with pytest.raises(InputError) as caught:
+        raising(error)('evil.pth')
     assert str(caught.value).isprintable()
+
+
+def test_a_failed_download_says_how_to_go_on_offline():
+    with pytest.raises(InputError, match=r'download open-mmlab://net .*FILE') as caught:
+        raising(ConnectionError('no route to host'))('open-mmlab://net')
+    assert 'model.pretrained=None' in str(caught.value)
 
 
 def test_what_checkpoints_hold_comes_back(tmp_path):
@@ -283,7 +289,7 @@ def test_a_checkpoint_saved_again_is_an_ordinary_one(tmp_path):
     assert history.current() == 1.5
 
 
-@pytest.mark.parametrize('first', [*'abcdefghijklmnopqrstuvwxyzR}].(', '\x80', ''])
+@pytest.mark.parametrize('first', [*'acgipRX}].(', '\x80', ''])
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path, first):
     path = tmp_path / 'text.pth'
     path.write_bytes(first.encode('latin1') + b' no checkpoint at all')
@@ -301,69 +307,35 @@ def test_a_file_without_weights_is_named(tmp_path, content):
         load(path)
 
 
-@pytest.fixture
-def served(tmp_path, monkeypatch):
-    """A folder and the address under which it is served; downloads go elsewhere."""
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
-    folder = tmp_path / 'served'
-    folder.mkdir()
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield folder, f'http://127.0.0.1:{server.server_port}'
-        server.shutdown()
-
-
-def test_weights_of_the_classification_zoo_are_downloaded_or_named(served, monkeypatch):
-    folder, url = served
-    torch.save(dict(state_dict={'backbone.weight': torch.ones(2)}), folder / 'net.pth')
-    zoo = {'net': f'{url}/net.pth', 'gone': f'{url}/missing.pth'}
-    monkeypatch.setattr(checkpoint_module, 'get_mmcls_models', lambda: zoo)
-    assert load('mmcls://net')['state_dict']['weight'].tolist() == [1, 1]
-    with pytest.raises(InputError, match=r'cannot download mmcls://gone'):
-        load('mmcls://gone')
-
-
-def test_downloaded_checkpoints_are_read_as_safely_as_local_ones(served, tmp_path):
-    folder, url = served
-    proof = tmp_path / 'proof'
-    payload = Call(exec, f'open({str(proof)!r}, "w").close()')
-    torch.save(dict(state_dict={}, extra=payload), folder / 'evil.pth')
-    real_checkpoint(folder / 'good.pth')
-    (folder / 'page.pth').write_text('<html>log in first</html>')
-    with pytest.raises(InputError, match=r'evil.pth is not safe to load'):
-        load(f'{url}/evil.pth')
-    assert not proof.exists()
-    assert load(f'{url}/good.pth')['meta']['iter'] == 7
-    with pytest.raises(InputError, match=r'page.pth is not a checkpoint'):
-        load(f'{url}/page.pth')
-    with pytest.raises(InputError, match=r'cannot download .*gone.pth'):
-        load(f'{url}/gone.pth')
-
-
-def test_a_truncated_checkpoint_is_named(tmp_path):
+def test_a_truncated_or_missing_checkpoint_is_named(tmp_path):
     path = tmp_path / 'iter_7.pth'
+    with pytest.raises(InputError, match=r'iter_7.pth does not exist: check the path'):
+        load(path)
     real_checkpoint(path)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match=r'iter_7.pth is not a checkpoint'):
         load(path)
 
 
-def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(InputError, match=r'nothing.pth does not exist'):
-        load(tmp_path / 'nothing.pth')
-
-
-def test_a_failed_download_says_how_to_go_on_offline():
-    def offline(filename, map_location=None):
-        raise ConnectionError('no route to host')
-
-    with pytest.raises(InputError, match=r'model.pretrained=FILE') as caught:
-        safe_loader(offline)('open-mmlab://resnet50_v1c')
-    assert 'open-mmlab://resnet50_v1c' in str(caught.value)
-    assert 'model.pretrained=None' in str(caught.value)
-
-
-def test_a_missing_op_says_what_to_install():
-    with pytest.raises(RuntimeError, match=r"'nms' needs the compiled mmcv"):
-        MissingOps().nms()
+def test_downloads_are_read_or_named(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    torch.save(
+        dict(state_dict={'backbone.weight': torch.ones(2)}), tmp_path / 'net.pth'
+    )
+    real_checkpoint(tmp_path / 'good.pth')
+    (tmp_path / 'page.pth').write_text('<html>log in first</html>')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        assert load(f'{url}/good.pth')['meta']['iter'] == 7
+        with pytest.raises(InputError, match=r'page.pth is not a checkpoint'):
+            load(f'{url}/page.pth')
+        with pytest.raises(InputError, match=r'cannot download .*gone.pth'):
+            load(f'{url}/gone.pth')
+        zoo = {'net': f'{url}/net.pth', 'gone': f'{url}/missing.pth'}
+        monkeypatch.setattr(checkpoint_module, 'get_mmcls_models', lambda: zoo)
+        assert load('mmcls://net')['state_dict']['weight'].tolist() == [1, 1]
+        with pytest.raises(InputError, match=r'cannot download mmcls://gone'):
+            load('mmcls://gone')
+        server.shutdown()

@@ -14,7 +14,6 @@ from mmengine.hooks import CheckpointHook
 
 from mmseg_pointrend.engine.config import (
     add_arguments,
-    build_runner,
     draw_predictions,
     guard_training,
     load_config,
@@ -24,7 +23,7 @@ from mmseg_pointrend.engine.config import (
     use_tta,
 )
 from mmseg_pointrend.engine.hooks.testing_hook import check_weights
-from mmseg_pointrend.engine.processes import LAUNCHERS
+from mmseg_pointrend.engine.runner import LAUNCHERS, build_runner
 from mmseg_pointrend.errors import InputError, exit_with_sentence
 from tests.helpers import tiny_model
 
@@ -104,21 +103,24 @@ def test_an_unknown_type_is_named(tiny_config, tmp_path):
 OURS = dict(imports=['mmseg_pointrend'])
 
 
-def test_configs_that_import_the_package_are_guarded():
-    cfg = Config(dict(custom_imports=OURS))
+@pytest.mark.parametrize('hooks', [None, {}])
+def test_configs_that_import_the_package_are_guarded(hooks):
+    cfg = Config(dict(custom_imports=OURS, default_hooks=hooks))
     guard_training(cfg)
     assert [hook.type for hook in cfg.default_hooks.values()] == [
         *('ResumableCheckpointHook', 'InvalidLossHook', 'NumClassesHook')
     ]
+
+
+def test_what_the_hooks_of_a_config_say_is_kept():
     checkpoint = dict(type='CheckpointHook', interval=7)
-    hooks = dict(
-        checkpoint=checkpoint, invalid_loss=dict(type='InvalidLossHook', max_skips=3)
-    )
+    invalid = dict(type='InvalidLossHook', max_skips=3)
+    hooks = dict(checkpoint=checkpoint, invalid_loss=invalid)
     cfg = Config(dict(custom_imports=OURS, default_hooks=hooks))
     guard_training(cfg)
-    assert cfg.default_hooks.checkpoint.type == 'ResumableCheckpointHook'
-    assert cfg.default_hooks.checkpoint.interval == 7
-    assert cfg.default_hooks.invalid_loss.max_skips == 3
+    wanted = dict(type='ResumableCheckpointHook', interval=7)
+    assert cfg.default_hooks.checkpoint == wanted
+    assert cfg.default_hooks.invalid_loss == invalid
 
 
 @pytest.mark.parametrize(
@@ -132,41 +134,24 @@ def test_configs_that_import_the_package_are_guarded():
     ],
 )
 def test_only_a_plain_checkpoint_hook_is_replaced(checkpoint, kept):
-    hooks = dict(checkpoint=checkpoint)
     imports = dict(imports='mmseg_pointrend.models')
-    cfg = Config(dict(custom_imports=imports, default_hooks=hooks))
+    cfg = Config(
+        dict(custom_imports=imports, default_hooks=dict(checkpoint=checkpoint))
+    )
     guard_training(cfg)
-    if kept:
-        assert cfg.default_hooks.checkpoint == checkpoint
-    else:
-        assert cfg.default_hooks.checkpoint.type == 'ResumableCheckpointHook'
+    ours = dict(type='ResumableCheckpointHook')
+    assert cfg.default_hooks.checkpoint == (checkpoint if kept else ours)
 
 
 @pytest.mark.parametrize(
-    'keys',
-    [
-        dict(custom_imports=None),
-        dict(custom_imports=dict(imports=None)),
-        dict(custom_imports=dict(imports='mmseg_pointrend_x')),
-    ],
+    'imports', [None, dict(imports=None), dict(imports='mmseg_pointrend_x')]
 )
-def test_a_config_that_imports_something_else_stays_as_it_is(keys):
+def test_a_config_that_imports_something_else_stays_as_it_is(imports):
+    hooks = dict(checkpoint=dict(type='CheckpointHook'))
+    keys = dict(custom_imports=imports, default_hooks=hooks)
     cfg = Config(keys)
     guard_training(cfg)
     assert cfg.to_dict() == keys
-
-
-def test_a_config_without_hooks_is_guarded():
-    cfg = Config(dict(custom_imports=OURS, default_hooks=None))
-    guard_training(cfg)
-    assert len(cfg.default_hooks) == 3
-
-
-def test_configs_without_the_package_stay_as_they_are():
-    hooks = dict(checkpoint=dict(type='CheckpointHook'))
-    cfg = Config(dict(default_hooks=hooks))
-    guard_training(cfg)
-    assert cfg.to_dict() == dict(default_hooks=hooks)
 
 
 def test_a_finished_training_says_so(tmp_path, capsys):
@@ -243,7 +228,7 @@ def test_a_word_without_a_value_is_named(capsys):
     add_arguments(parser)
     with pytest.raises(SystemExit):
         parser.parse_args(['--cfg-options', 'model.pretrained'])
-    assert '--cfg-options model.pretrained: give key=value.' in capsys.readouterr().err
+    assert '--cfg-options: model.pretrained: give key=value.' in capsys.readouterr().err
 
 
 def test_weights_of_another_model_are_not_tested():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmseg_pointrend.engine.config import build_runner, load_config
+from mmseg_pointrend.engine.config import load_config
+from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError
 from tests.helpers import train_here
 

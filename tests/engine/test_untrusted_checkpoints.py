@@ -146,46 +146,39 @@ def from_checkpoint_loader(path, config):
     CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
 
 
-def from_init_cfg(path, config):
-    cfg = tiny_model_config()
-    cfg.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(path))
-    MODELS.build(cfg).init_weights()
+def from_weights_of(key, **more):
+    """Build a model whose config names the file under a key."""
 
+    def read(path, config):
+        cfg = tiny_model_config()
+        init = dict(type='Pretrained', checkpoint=str(path), **more)
+        cfg.merge_from_dict({key: str(path) if key == 'pretrained' else init})
+        MODELS.build(cfg).init_weights()
 
-def from_prefixed_init_cfg(path, config):
-    cfg = tiny_model_config()
-    init = dict(type='Pretrained', checkpoint=str(path), prefix='backbone.')
-    cfg.backbone.init_cfg = init
-    MODELS.build(cfg).init_weights()
-
-
-def from_pretrained(path, config):
-    cfg = tiny_model_config()
-    cfg.pretrained = str(path)
-    MODELS.build(cfg).init_weights()
+    return read
 
 
 def from_cascade(path, config):
     write_as_cascade(path, path.with_name('start.pth'))
 
 
-@pytest.mark.parametrize(
-    'read',
-    [
-        from_init_model,
-        from_inferencer,
-        from_load_checkpoint,
-        from_checkpoint_loader,
-        from_init_cfg,
-        from_prefixed_init_cfg,
-        from_pretrained,
-        from_cascade,
-    ],
-)
-def test_an_interface_runs_no_payload(read, evil, proof, tiny_config, monkeypatch):
+INTERFACES = {
+    'init_model': from_init_model,
+    'inferencer': from_inferencer,
+    'load_checkpoint': from_load_checkpoint,
+    'CheckpointLoader': from_checkpoint_loader,
+    'init_cfg': from_weights_of('backbone.init_cfg'),
+    'prefixed init_cfg': from_weights_of('backbone.init_cfg', prefix='backbone.'),
+    'pretrained': from_weights_of('pretrained'),
+    'cascade': from_cascade,
+}
+
+
+@pytest.mark.parametrize('name', INTERFACES)
+def test_an_interface_runs_no_payload(name, evil, proof, tiny_config, monkeypatch):
     monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
     with pytest.raises(InputError, match=UNSAFE):
-        read(evil, tiny_config)
+        INTERFACES[name](evil, tiny_config)
     assert not proof.exists()
 
 

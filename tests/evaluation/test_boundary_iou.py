@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from mmseg.registry import METRICS
 
-from mmseg_pointrend.engine.config import build_runner
+from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError
 
 IGNORED = 255

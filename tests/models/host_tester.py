@@ -235,6 +235,7 @@ def augmented_views_are_averaged(path: Path) -> None:
 
     def probabilities(index: int) -> torch.Tensor:
         one = {key: deepcopy(value[index]) for key, value in data.items()}
+        model.test_cfg['return_logits'] = True
         logits = model.test_step(one)[0].seg_logits.data
         return logits if len(logits) == 1 else logits.softmax(dim=0)
 

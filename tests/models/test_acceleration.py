@@ -14,6 +14,7 @@ from torch._dynamo.utils import counters
 from mmseg_pointrend.engine.acceleration import Compiler, compile_model, fuse_conv_bn
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import point_loss
+from mmseg_pointrend.rendering.grids import valid_regions
 from tests.helpers import batch, make_head, tiny_model
 
 
@@ -70,14 +71,19 @@ def test_rendering_is_one_graph_and_is_not_compiled_again(
         subdivision_num_points=40,
     )
     coarse, fine = torch.randn(2, 4, 16, 24), torch.randn(2, 6, 16, 24)
-    regions = head.valid_regions([(0, 3, 0, 5)] * 2, (64, 96))
+    regions = valid_regions([(0, 3, 0, 5)] * 2, (64, 96), align_corners=False)
     plain = [
-        head.render_labels([fine], coarse, (64, 96), where) for where in (None, regions)
+        head.render_labels([fine], coarse, head.steps(coarse, (64, 96), where))
+        for where in (None, regions)
     ]
-    head.labels = torch.compile(head.labels, fullgraph=True, backend='eager')
+    head.render_labels = torch.compile(
+        head.render_labels, fullgraph=True, backend='eager'
+    )
     for where, labels in zip((None, regions), plain, strict=True):
         for _ in range(3):
-            again = head.render_labels([fine], coarse, (64, 96), where)
+            again = head.render_labels(
+                [fine], coarse, head.steps(coarse, (64, 96), where)
+            )
             assert (again == labels).float().mean() > 0.999
     assert counters['stats']['unique_graphs'] == 2
     assert not counters['graph_break']
@@ -114,15 +120,19 @@ def test_the_default_compiler_gives_the_same_labels():
 def test_a_binary_renderer_is_one_graph():
     head = make_head(num_classes=2, out_channels=1, threshold=0.3)
     coarse, fine = torch.randn(1, 1, 16, 24), torch.randn(1, 6, 16, 24)
-    plain = head.render_labels([fine], coarse, (64, 96))
-    head.labels = torch.compile(head.labels, fullgraph=True, backend='eager')
-    assert torch.equal(head.render_labels([fine], coarse, (64, 96)), plain)
+    plain = head.render_labels([fine], coarse, head.steps(coarse, (64, 96)))
+    head.render_labels = torch.compile(
+        head.render_labels, fullgraph=True, backend='eager'
+    )
+    assert torch.equal(
+        head.render_labels([fine], coarse, head.steps(coarse, (64, 96))), plain
+    )
 
 
 def test_many_classes_are_rendered_without_compiling_the_renderer():
     model = compile_model(tiny_model(num_classes=40), backend='aot_eager')
-    assert 'coarse_prediction' in vars(model)
-    assert 'labels' not in vars(model.point_head)
+    assert 'extract' in vars(model)
+    assert 'render_labels' not in vars(model.point_head)
 
 
 def test_without_a_compiler_there_is_one_warning_and_the_same_result():

@@ -202,9 +202,6 @@ def test_an_auxiliary_head_may_learn_something_else_than_the_classes():
     cfg.auxiliary_head = [head, dict(head, type='STDCHead', num_classes=2)]
     losses = MODELS.build(cfg).loss(*batch())
     assert {'aux_0.loss_ce', 'aux_1.loss_ce'} <= set(losses)
-    cfg.auxiliary_head[1].type = 'FCNHead'
-    with pytest.raises(InputError, match=r'auxiliary_head\[1\]\.num_classes=2 but dec'):
-        MODELS.build(cfg)
 
 
 def test_wrong_channels_of_an_auxiliary_head_are_named():

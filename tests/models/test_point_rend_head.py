@@ -9,7 +9,7 @@ from torch import nn
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointMLP, PointRendHead
-from mmseg_pointrend.rendering.grids import Grid, valid_region
+from mmseg_pointrend.rendering.grids import Grid, valid_regions
 from mmseg_pointrend.rendering.sampling import point_sample
 from tests.helpers import CopyFine, batch, coordinate_map, make_head
 
@@ -32,7 +32,11 @@ def test_features_land_on_the_pixels_they_belong_to(size, align_corners):
     strided = (-(-size[0] // 4), -(-size[1] // 4))
     features = coordinate_map(strided, align_corners)
     with torch.no_grad():
-        rendered = head.render([features], torch.randn(1, 2, *strided), size)
+        rendered = head.render(
+            [features],
+            torch.randn(1, 2, *strided),
+            head.steps(torch.randn(1, 2, *strided), size),
+        )
     low, high = features[:, :, 0, 0], features[:, :, -1, -1]
     wanted = coordinate_map(size, align_corners)
     wanted = wanted.clamp(low[..., None, None], high[..., None, None])
@@ -46,7 +50,7 @@ def test_every_coarse_stride_ends_exactly_at_the_target(stride, size):
     head = make_head(subdivision_num_points=50)
     fine = torch.randn(2, 6, -(-size[0] // 4), -(-size[1] // 4))
     coarse = torch.randn(2, 4, -(-size[0] // stride), -(-size[1] // stride))
-    assert head.render([fine], coarse, size).shape == (2, 4, *size)
+    assert head.render([fine], coarse, head.steps(coarse, size)).shape == (2, 4, *size)
 
 
 @torch.no_grad()
@@ -54,7 +58,9 @@ def test_equal_sizes_need_no_step_and_no_mlp():
     head = make_head()
     head.mlp = Refuse()
     coarse = torch.randn(1, 4, 16, 24)
-    rendered = head.render([torch.randn(1, 6, 4, 6)], coarse, (16, 24))
+    rendered = head.render(
+        [torch.randn(1, 6, 4, 6)], coarse, head.steps(coarse, (16, 24))
+    )
     assert rendered.equal(coarse)
 
 
@@ -64,7 +70,9 @@ def test_without_points_rendering_is_the_chain_of_bilinear_steps(align_corners):
     head = make_head(subdivision_num_points=0, align_corners=align_corners)
     head.mlp = Refuse()
     coarse = torch.randn(1, 4, 8, 12)
-    rendered = head.render([torch.randn(1, 6, 16, 24)], coarse, (60, 96))
+    rendered = head.render(
+        [torch.randn(1, 6, 16, 24)], coarse, head.steps(coarse, (60, 96))
+    )
     for size in ((16, 24), (32, 48), (60, 96)):
         coarse = F.interpolate(
             coarse, size, mode='bilinear', align_corners=align_corners
@@ -90,7 +98,7 @@ def test_with_every_pixel_and_the_initial_prediction_it_is_the_mlp_everywhere(
         point_sample(fine, points, align_corners=align_corners),
         point_sample(coarse, points, align_corners=align_corners),
     )
-    rendered = head.render([fine], coarse, size)
+    rendered = head.render([fine], coarse, head.steps(coarse, size))
     torch.testing.assert_close(rendered.flatten(2), wanted, atol=1e-5, rtol=0)
 
 
@@ -161,7 +169,7 @@ def test_the_current_prediction_feeds_each_step_and_the_initial_one_does_not():
     for source in ('current', 'initial'):
         head = make_head(coarse_from=source, subdivision_num_points=10**6)
         head.mlp = CopyCoarse()
-        rendered[source] = head.render([fine], coarse, (32, 32))
+        rendered[source] = head.render([fine], coarse, head.steps(coarse, (32, 32)))
     chain = F.interpolate(F.interpolate(coarse, scale_factor=2, mode='bilinear'),
                           scale_factor=2, mode='bilinear')  # fmt: skip
     once = F.interpolate(coarse, scale_factor=4, mode='bilinear')
@@ -174,7 +182,7 @@ def test_only_the_hardest_pixels_of_a_step_change():
     head = make_head(subdivision_num_points=37)
     fine, coarse = torch.randn(1, 6, 8, 8), torch.randn(1, 4, 8, 8)
     plain = F.interpolate(coarse, (16, 16), mode='bilinear')
-    rendered = head.render([fine], coarse, (16, 16))
+    rendered = head.render([fine], coarse, head.steps(coarse, (16, 16)))
     changed = (rendered != plain).any(dim=1).flatten()
     assert changed.sum() == 37
     hardness = head.uncertainty(plain).flatten()
@@ -187,11 +195,12 @@ def test_padding_takes_no_points_at_any_step(align_corners):
     head = make_head(subdivision_num_points=300, align_corners=align_corners)
     fine, coarse = torch.randn(2, 6, 16, 24), torch.randn(2, 4, 8, 12)
     paddings = [(0, 30, 0, 20), (0, 0, 0, 0)]
-    regions = head.valid_regions(paddings, (64, 96))
+    regions = valid_regions(paddings, (64, 96), align_corners=align_corners)
     steps = [(16, 24), (32, 48), (64, 96)]
-    indices = [
-        chosen for _, chosen in head.render_steps([fine], coarse, (64, 96), regions)
-    ]
+    refined = head.renderer([fine], coarse).refine(
+        coarse, head.steps(coarse, (64, 96), regions)
+    )
+    indices = [chosen for _, chosen in refined]
     for (height, width), chosen in zip(steps, indices, strict=True):
         points = Grid.of_frame((height, width), align_corners).points(chosen)
         edge = (66 - 0.5) / 95 if align_corners else 66 / 96
@@ -329,16 +338,24 @@ def test_wrong_channels_name_the_key_and_the_fix():
         r'set in_channels=\[9\]'
     )
     with pytest.raises(InputError, match=sentence):
-        head.fine_features([torch.randn(1, 9, 4, 4)])
+        head.choose([torch.randn(1, 9, 4, 4)])
     with pytest.raises(InputError, match=r'in_index=\[2\] but there are 1 feature'):
-        make_head(in_index=[2]).fine_features([torch.randn(1, 6, 4, 4)])
+        make_head(in_index=[2]).choose([torch.randn(1, 6, 4, 4)])
 
 
 def test_several_fine_maps_are_stacked():
     head = make_head(in_index=[0, 1], in_channels=[6, 3])
     fine = [torch.randn(1, 6, 16, 16), torch.randn(1, 3, 8, 8)]
     with torch.no_grad():
-        assert head.render(fine, torch.randn(1, 4, 8, 8), (32, 32)).isfinite().all()
+        assert (
+            head.render(
+                fine,
+                torch.randn(1, 4, 8, 8),
+                head.steps(torch.randn(1, 4, 8, 8), (32, 32)),
+            )
+            .isfinite()
+            .all()
+        )
 
 
 def test_the_head_has_no_parameter_that_training_does_not_use():
@@ -369,8 +386,11 @@ def test_the_mlp_reads_fine_features_before_the_coarse_prediction():
     assert not head.mlp(fine, coarse + 1).allclose(out)
 
 
-def test_valid_region_of_an_unpadded_image_is_everything():
-    assert valid_region((0, 0, 0, 0), (4, 8), align_corners=False) == (0, 0, 1, 1)
+def test_the_valid_region_of_an_unpadded_image_is_everything():
+    paddings = [(0, 0, 0, 0), (0, 4, 0, 1)]
+    assert valid_regions(paddings[:1], (4, 8), align_corners=False) is None
+    regions = valid_regions(paddings, (4, 8), align_corners=False)
+    assert regions == [(0, 0, 1, 1), (0, 0, 0.5, 0.75)]
 
 
 @pytest.mark.parametrize('coarse_from', ['current', 'initial'])
@@ -378,7 +398,7 @@ def test_rendered_logits_have_gradients(coarse_from):
     head = make_head(coarse_from=coarse_from, subdivision_num_points=40)
     coarse = torch.randn(1, 4, 8, 8, requires_grad=True)
     fine = torch.randn(1, 6, 8, 8, requires_grad=True)
-    head.render([fine], coarse, (32, 32)).square().sum().backward()
+    head.render([fine], coarse, head.steps(coarse, (32, 32))).square().sum().backward()
     for gradient in (coarse.grad, fine.grad, head.mlp.predictor.weight.grad):
         assert gradient.abs().sum() > 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import pytest
@@ -13,7 +14,7 @@ from mmseg.registry import MODELS
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendHead
-from mmseg_pointrend.models.point_rend_encoder_decoder import window_starts
+from mmseg_pointrend.models.view import Window
 from mmseg_pointrend.rendering.uncertainty import logit
 from tests.helpers import batch, tiny_model, tiny_model_config
 
@@ -129,7 +130,7 @@ def test_without_points_it_is_the_plain_model_from_stride_2_up():
     model = with_logits(tiny_model())
     model.point_head.subdivision_num_points = 0
     inputs, samples = batch((64, 96))
-    coarse = model.coarse_logits(model.extract_feat(inputs))[-1]
+    _, [coarse] = model.decode(*model.extract(inputs))
     for size in ((32, 48), (64, 96)):
         coarse = resize(coarse, size=size, mode='bilinear', align_corners=False)
     result = model.predict(inputs, samples)
@@ -186,14 +187,15 @@ def test_odd_sizes_are_padded_to_a_divisor_and_cropped_back():
     seen = {}
     render = model.point_head.render
 
-    def spy(feats, coarse, grid, regions):
-        seen.update(size=grid.size, regions=regions)
-        return render(feats, coarse, grid, regions)
+    def spy(fine, coarse, steps):
+        seen.update(size=steps[-1].grid.size, valid=steps[-1].valid)
+        return render(fine, coarse, steps)
 
     model.point_head.render = spy
     result = model.test_step(dict(inputs=[image], data_samples=samples))[0]
     assert seen['size'] == (64, 96)
-    assert seen['regions'] == [(0, 0, 90 / 96, 61 / 64)]
+    assert seen['valid'].nonzero().amax(dim=0).tolist() == [0, 60, 89]
+    assert seen['valid'].sum() == 61 * 90
     assert result.pred_sem_seg.data.shape == (1, 61, 90)
     assert result.seg_logits.data.shape == (5, 61, 90)
 
@@ -237,10 +239,14 @@ def test_a_single_window_is_the_whole_image_and_windows_average():
     assert metas == [dict(ori_shape=(64, 96), img_shape=(64, 96))]
 
 
-def test_windows_cover_the_axis_and_end_flush():
-    assert window_starts(96, 64, 32) == [0, 32]
-    assert window_starts(100, 64, 32) == [0, 32, 36]
-    assert window_starts(50, 64, 32) == [0]
+@pytest.mark.parametrize(
+    ('width', 'starts'), [(96, [0, 32]), (100, [0, 32, 36]), (50, [0])]
+)
+def test_windows_cover_the_map_and_end_flush(width, starts):
+    windows = list(Window.cover((40, width), (40, 64), (7, 32)))
+    assert [window.columns.start for window in windows] == starts
+    assert windows[-1].columns.stop == width
+    assert {(window.rows.start, window.rows.stop) for window in windows} == {(0, 40)}
 
 
 @torch.no_grad()
@@ -419,22 +425,6 @@ def test_wrong_in_channels_of_the_decode_head_are_named():
             r"point_head.type='PointHead': give 'PointRendHead'",
         ),
         ('point_head', dict(type='PointRend'), r"point_head.type='PointRend': give 'P"),
-        (
-            'auxiliary_head',
-            dict(tiny_model_config().auxiliary_head, num_classes=7),
-            r'auxiliary_head.num_classes=7 but decode_head.num_classes=5',
-        ),
-        (
-            'point_head',
-            dict(type='PointRendHead', uncertanity='entropy'),
-            r"point_head has no key 'uncertanity': use 'uncertainty'",
-        ),
-        (
-            'point_head',
-            dict(type='PointRendHead', in_channels=[8], mlp=dict(num_layer=2)),
-            r"point_head.mlp has no key 'num_layer': use 'num_layers'",
-        ),
-        ('pointhead', dict(), r"model has no key 'pointhead': use"),
         ('test_cfg', dict(mode='slide'), r"mode='slide' needs .* crop_size="),
         (
             'test_cfg',
@@ -485,8 +475,9 @@ def test_the_point_head_reads_what_the_decode_head_classifies():
     model.point_head.mlp = Classify()
     inputs, _ = batch()
     with torch.no_grad():
-        feats, coarse = model.coarse_prediction(inputs)
-        rendered = model.point_head.render(feats, coarse, inputs.shape[-2:])
+        fine, [coarse] = model.decode(*model.extract(inputs))
+        steps = model.point_head.steps(coarse, (64, 96))
+        rendered = model.point_head.render(fine, coarse, steps)
     wanted = resize(coarse, inputs.shape[-2:], mode='bilinear', align_corners=False)
     torch.testing.assert_close(rendered, wanted, rtol=1e-5, atol=1e-5)
 
@@ -541,13 +532,19 @@ def test_an_index_beyond_the_backbone_is_not_the_decode_head():
         model(batch()[0])
 
 
-def test_the_features_of_the_decode_head_are_not_kept():
-    model = tiny_model(in_index=['decode_head'], in_channels=[8]).train()
-    inputs, samples = batch()
-    model.loss(inputs, samples)
-    model.coarse_logits(model.extract_feat(inputs))
-    assert model.decode_head.conv_seg.kept_inputs is None
-    deepcopy(model)(inputs)
+@pytest.mark.parametrize('in_index', [[0], [0, 'decode_head']])
+def test_threads_get_what_one_thread_gets(in_index):
+    model = tiny_model(in_index=in_index, in_channels=[8] * len(in_index))
+    images = [batch(images=1)[0] for _ in range(12)]
+
+    def predict(image):
+        with torch.no_grad():
+            return model.predict(image)[0].pred_sem_seg.data
+
+    alone = list(map(predict, images))
+    with ThreadPoolExecutor(4) as pool:
+        for labels, wanted in zip(pool.map(predict, images), alone, strict=True):
+            assert torch.equal(labels, wanted)
 
 
 def test_in_a_foreign_cascade_there_are_no_decoder_features():

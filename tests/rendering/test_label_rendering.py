@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmseg_pointrend.models.view import View
-from mmseg_pointrend.rendering.boundary_cells import label_along_boundaries
 from mmseg_pointrend.rendering.grids import (
     Grid,
     original_grid,
     subdivision_grids,
     subdivision_sizes,
-    valid_region,
+    valid_regions,
 )
-from mmseg_pointrend.rendering.labels import decide, label_pixels
+from mmseg_pointrend.rendering.labels import decide
+from mmseg_pointrend.rendering.labels.boundary_cells import label_along_boundaries
+from mmseg_pointrend.rendering.labels.every_pixel import label_every_pixel
 from mmseg_pointrend.rendering.points import hardest_pixels
 from mmseg_pointrend.rendering.resampling import resample, strips
 from mmseg_pointrend.rendering.sampling import point_sample, read_features
@@ -78,11 +79,13 @@ def test_labels_are_those_of_the_logits(data):
     regions = None
     if draw(st.booleans()) and min(size) > 4:
         padding = 0, draw(st.integers(0, 3)), 0, draw(st.integers(1, 3))
-        regions = head.valid_regions([padding] * images, size)
+        regions = valid_regions(
+            [padding] * images, size, align_corners=head.align_corners
+        )
 
     with torch.no_grad():
-        labels = head.render_labels([fine], coarse, size, regions)
-        logits = head.render([fine], coarse, size, regions)
+        labels = head.render_labels([fine], coarse, head.steps(coarse, size, regions))
+        logits = head.render([fine], coarse, head.steps(coarse, size, regions))
         wanted = decide(logits, head.threshold)
         steps = head.steps(coarse, size, regions)
         if not steps:
@@ -125,7 +128,7 @@ def test_boundary_cells_find_what_a_look_at_every_pixel_finds(data):
         count = min(count, int(valid.sum()))
     found = label_along_boundaries(logits, grid, count, valid, False)
     dense = resample(logits, grid, align_corners=False)
-    labels, hardness = label_pixels(logits, grid, logit_margin, False, None)
+    labels, hardness = label_every_pixel(logits, grid, logit_margin, False, None)
     scale = logits.abs().amax()
     torch.testing.assert_close(hardness, logit_margin(dense), atol=1e-5 * scale, rtol=0)
     sure = ~too_close(hardness, 0, scale)
@@ -182,7 +185,9 @@ def test_logits_that_are_not_finite_neither_hang_nor_crash(value, everywhere, ch
         coarse[:, ::2] *= -1
     else:
         coarse[0, 0, 3:6, 4:9] = value
-    labels = head.render_labels([torch.randn(1, 6, 16, 24)], coarse, (64, 96))
+    labels = head.render_labels(
+        [torch.randn(1, 6, 16, 24)], coarse, head.steps(coarse, (64, 96))
+    )
     assert labels.shape == (1, 64, 96)
     assert labels.min() >= 0
     assert labels.max() < 5
@@ -208,10 +213,10 @@ def test_the_logits_of_the_last_step_are_never_allocated(make):
     coarse, fine = make(19, (64, 128)), torch.randn(1, 6, 64, 128)
     last = 19 * 256 * 512
     with LargestTensor() as largest:
-        head.render_labels([fine], coarse, (256, 512))
+        head.render_labels([fine], coarse, head.steps(coarse, (256, 512)))
     assert largest.numel <= 1.01 * last / 2
     with LargestTensor() as largest:
-        head.render([fine], coarse, (256, 512))
+        head.render([fine], coarse, head.steps(coarse, (256, 512)))
     assert largest.numel >= last
 
 
@@ -287,7 +292,11 @@ def test_pixels_of_a_resized_image_land_where_they_belong(original, align_corner
     )
     head.mlp = CopyFine()
     features = coordinate_map((16, 24), align_corners)
-    rendered = head.render([features], torch.randn(1, 2, 16, 24), grid)[0]
+    rendered = head.render(
+        [features],
+        torch.randn(1, 2, 16, 24),
+        head.steps(torch.randn(1, 2, 16, 24), grid),
+    )[0]
     low, high = features[0, :, 0, 0], features[0, :, -1, -1]
     for axis, count, start, length, frame in (
         (0, original[1], 2, width, 96),
@@ -319,7 +328,7 @@ def test_views_are_undone(original, flip, padding):
     )
     labels = model.predict(inputs, samples)[0].pred_sem_seg.data
     # Without points, rendering is a chain of interpolations.
-    _feats, wanted = model.coarse_prediction(inputs)
+    wanted = model.decode(*model.extract(inputs))[1][-1]
     left, right, top, bottom = padding
     height, width = 64 - top - bottom, 96 - left - right
     if original == (height, width):
@@ -363,9 +372,7 @@ def test_labels_do_not_depend_on_whether_logits_are_returned():
     for original in ((64, 96), (50, 70)):
         inputs, samples = batch((64, 96), images=1, ori_shape=original)
         labels = model.predict(inputs, samples)[0].pred_sem_seg.data
-        model.test_cfg['return_logits'] = True
-        result = model.predict(inputs, samples)[0]
-        model.test_cfg['return_logits'] = False
+        result = model.predict(inputs, samples, return_logits=True)[0]
         sure = logit_margin(result.seg_logits.data[None]) < -1e-4
         assert torch.equal(labels[sure], result.pred_sem_seg.data[sure])
         assert result.seg_logits.data.shape == (5, *original)
@@ -381,8 +388,10 @@ def test_padding_takes_no_points_when_labels_are_rendered():
     head.mlp = CopyFine()
     fine = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 16, 24)
     coarse = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 16, 24)
-    region = valid_region((8, 16, 4, 12), (64, 96), align_corners=False)
-    labels = head.render_labels([fine], coarse.contiguous(), (64, 96), [region])
+    regions = valid_regions([(8, 16, 4, 12)], (64, 96), align_corners=False)
+    labels = head.render_labels(
+        [fine], coarse.contiguous(), head.steps(coarse.contiguous(), (64, 96), regions)
+    )
     wanted = torch.zeros(1, 64, 96, dtype=torch.int64)
     wanted[:, 4:52, 8:80] = 1
     assert torch.equal(labels, wanted)
@@ -396,8 +405,8 @@ def test_a_channels_last_model_predicts_the_same():
     labels = [result.pred_sem_seg.data for result in model.predict(inputs, samples)]
     model = model.to(memory_format=torch.channels_last)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
-    feats, coarse = model.coarse_prediction(inputs)
-    assert feats[0].is_contiguous(memory_format=torch.channels_last)
+    fine, [coarse] = model.decode(*model.extract(inputs))
+    assert fine[0].is_contiguous(memory_format=torch.channels_last)
     assert coarse.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(model(inputs), logits, atol=1e-3, rtol=1e-3)
     for result, wanted in zip(model.predict(inputs, samples), labels, strict=True):
@@ -410,12 +419,12 @@ def test_a_channels_last_model_predicts_the_same():
 def test_low_precision_keeps_the_labels(dtype, pure):
     head = make_head(subdivision_num_points=300)
     coarse, fine = smooth(4, (32, 48)), torch.randn(1, 6, 32, 48)
-    wanted = head.render_labels([fine], coarse, (128, 192))
+    wanted = head.render_labels([fine], coarse, head.steps(coarse, (128, 192)))
     if pure:
         head, fine = head.to(dtype), fine.to(dtype)
     with torch.autocast('cpu', dtype, enabled=not pure):
-        labels = head.render_labels([fine], coarse, (128, 192))
-        logits = head.render([fine], coarse, (128, 192))
+        labels = head.render_labels([fine], coarse, head.steps(coarse, (128, 192)))
+        logits = head.render([fine], coarse, head.steps(coarse, (128, 192)))
     assert logits.dtype == torch.float32
     assert (labels == wanted).float().mean() >= 0.999
     assert (labels == logits.argmax(dim=1)).float().mean() >= 0.999

@@ -10,7 +10,7 @@ from mmseg_pointrend.rendering.grids import (
     Grid,
     subdivision_sizes,
     valid_pixels,
-    valid_region,
+    valid_regions,
 )
 from mmseg_pointrend.rendering.points import (
     default_num_points,
@@ -130,10 +130,8 @@ def test_training_points_gather_at_the_boundary_between_sure_pixels():
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_training_points_avoid_padding(align_corners):
     logits = torch.randn(2, 3, 16, 16)
-    regions = [
-        valid_region(padding, (64, 64), align_corners=align_corners)
-        for padding in ((0, 24, 0, 40), (0, 0, 0, 0))
-    ]
+    paddings = [(0, 24, 0, 40), (0, 0, 0, 0)]
+    regions = valid_regions(paddings, (64, 64), align_corners=align_corners)
     points = sample_training_points(
         logits,
         logit_margin,
@@ -153,8 +151,9 @@ def test_training_points_avoid_padding(align_corners):
 
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_valid_pixels_at_full_size_are_exactly_what_is_not_padding(align_corners):
-    region = valid_region((2, 5, 1, 7), (32, 48), align_corners=align_corners)
-    mask, most = valid_pixels(Grid.of_frame((32, 48), align_corners), [region])
+    regions = valid_regions([(2, 5, 1, 7)], (32, 48), align_corners=align_corners)
+    grid = Grid.of_frame((32, 48), align_corners)
+    mask, most = valid_pixels(grid, regions, torch.device('cpu'))
     expected = torch.zeros(1, 32, 48, dtype=torch.bool)
     expected[:, 1:25, 2:43] = True
     assert mask.equal(expected)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_pointrend.engine.config import build_runner
+from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.studies.demo.run import draw_comparison, predict_both
 from tests.helpers import run_tool
 

@@ -14,14 +14,14 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from mmseg_pointrend.engine.acceleration import unwrapped
 from mmseg_pointrend.engine.checkpoints import last_good_checkpoint
+from mmseg_pointrend.engine.runner import unwrapped
 from mmseg_pointrend.errors import InputError
 
 
 @HOOKS.register_module()
 class InvalidLossHook(Hook):
-    """Keeps NaN and infinity out of the model: stops the training or skips iterations.
+    """Keep NaN and infinity out of the model: stop the training or skip iterations.
 
     An iteration is invalid if a loss or, where it updates the model, a gradient is not
     finite on any process. It changes neither weights nor buffers (the statistics of
@@ -112,7 +112,7 @@ class InvalidLossHook(Hook):
 
 
 def everywhere(condition: bool | Tensor) -> bool:
-    """Whether a condition holds in every process."""
+    """Tell whether a condition holds in every process."""
     holds = torch.as_tensor(condition).int()
     all_reduce(holds, op='min')
     return bool(holds)

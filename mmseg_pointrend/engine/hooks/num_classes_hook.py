@@ -6,34 +6,26 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_pointrend.engine.acceleration import unwrapped
+from mmseg_pointrend.engine.runner import unwrapped
 from mmseg_pointrend.errors import InputError
 
 
 @HOOKS.register_module()
 class NumClassesHook(Hook):
-    """Refuses a model whose number of classes is not that of the data set.
+    """Refuse a model whose number of classes is not that of the data set.
 
     Otherwise training ends in an error that names no key, or the figures leave out the
-    classes that the data set lacks.
+    classes that the data set lacks. The methods raise an :class:`InputError`.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Compare with the data sets for training and validation.
-
-        Raises:
-            InputError: the numbers differ.
-        """
+        """Compare with the data sets for training and validation."""
         self._check(runner, 'train')
         if runner.val_loop is not None:
             self._check(runner, 'val')
 
     def before_test(self, runner: Runner) -> None:
-        """Compare with the data set for testing.
-
-        Raises:
-            InputError: the numbers differ.
-        """
+        """Compare with the data set for testing."""
         self._check(runner, 'test')
 
     def _check(self, runner: Runner, split: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from mmseg_pointrend.errors import InputError
 
 
 def random_state() -> dict[str, Any]:
-    """Where the generators of Python, numpy and torch are, in this process.
+    """Note where the generators of Python, numpy and torch are, in this process.
 
     Returns:
         Tensors and plain values only, so that a checkpoint which holds them is safe to
@@ -62,16 +62,11 @@ class ContinuedBatches(Iterator[Any]):
     def __init__(
         self, batches: Iterator[Any], skipped: int, state: dict[str, Any]
     ) -> None:
-        self.batches = self.continued(batches, skipped, state)
+        def rest() -> Iterator[Any]:
+            set_random_state(state)
+            yield from batches
 
-    @staticmethod
-    def continued(
-        batches: Iterator[Any], skipped: int, state: dict[str, Any]
-    ) -> Iterator[Any]:
-        """All batches; the random state is set between two of them."""
-        yield from islice(batches, skipped)
-        set_random_state(state)
-        yield from batches
+        self.batches = chain(islice(batches, skipped), rest())
 
     def __next__(self) -> Any:
         return next(self.batches)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from mmengine._strategy import FSDPStrategy
 from mmengine.dist import (
     all_gather_object,
     broadcast,
@@ -13,17 +15,19 @@ from mmengine.dist import (
     get_world_size,
     is_main_process,
 )
+from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
-from mmseg_pointrend.engine.acceleration import unwrapped
-from mmseg_pointrend.engine.checkpoints import POINTER, remove_incomplete_checkpoints
+from mmseg_pointrend.engine.checkpoints import POINTER
 from mmseg_pointrend.engine.hooks.random_state import (
     ContinuedBatches,
     random_state,
     set_random_state,
 )
+from mmseg_pointrend.engine.runner import unwrapped
+from mmseg_pointrend.files import atomic_write
 
 
 @HOOKS.register_module()
@@ -56,10 +60,11 @@ class ResumableCheckpointHook(CheckpointHook):
         """Tidy the folder after a training that was killed in it."""
         super().before_train(runner)
         if is_main_process():
-            remove_incomplete_checkpoints(self.out_dir)
+            for half_written in Path(self.out_dir).glob('.*.tmp.pth'):
+                half_written.unlink()
             if runner._resume and runner._load_from:
-                path = self.file_backend.join_path(runner.work_dir, POINTER)
-                self.file_backend.put_text(str(runner._load_from), path)
+                with atomic_write(Path(runner.work_dir, POINTER)) as temporary:
+                    temporary.write_text(str(runner._load_from))
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Go on where the resumed checkpoint was written."""
@@ -106,21 +111,25 @@ class ResumableCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         state = self.state_before_val or random_state()
         self.states_to_save = all_gather_object(state)
-        with self._removing_last():
-            super()._save_checkpoint_with_step(runner, step, meta)
+        super()._save_checkpoint_with_step(runner, step, meta)
         self.states_to_save = None
 
+    def _save_checkpoint(self, runner: Runner) -> None:
+        with self._completing(runner) as runner:
+            super()._save_checkpoint(runner)
+
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        with self._removing_last():
+        with self._completing(runner) as runner:
             super()._save_best_checkpoint(runner, metrics)
 
     @contextmanager
-    def _removing_last(self) -> Iterator[None]:
-        """Put off the removals that MMEngine asks for until everything is written."""
+    def _completing(self, runner: Runner) -> Iterator[Any]:
+        """Have files written whole, and put off removals until they are."""
         backend = self.file_backend
         self.file_backend = later = RemoveLater(backend)
+        local = isinstance(backend, LocalBackend) and is_main_process()
         try:
-            yield
+            yield WholeFiles(runner) if local and in_one_file(runner) else runner
         finally:
             self.file_backend = backend
         best = getattr(self, 'best_ckpt_path_dict', {}).values()
@@ -128,6 +137,32 @@ class ResumableCheckpointHook(CheckpointHook):
         for remove, path in later.removals:
             if path not in written:
                 remove(path)
+
+
+class WholeFiles:
+    """A Runner whose checkpoints are written completely or not at all."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.runner, name)
+
+    def save_checkpoint(
+        self, out_dir: str, filename: str, *args: Any, **kw: Any
+    ) -> None:
+        """Save under another name first."""
+        with atomic_write(Path(out_dir, filename)) as temporary:
+            folder, name = str(temporary.parent), temporary.name
+            self.runner.save_checkpoint(folder, name, *args, **kw)
+
+
+def in_one_file(runner: Runner) -> bool:
+    """Tell whether the main process alone writes a checkpoint, and no folder."""
+    if isinstance(runner, Runner):
+        return True
+    strategy = runner.strategy
+    return isinstance(strategy, FSDPStrategy) and strategy._is_full_state_dict()
 
 
 class RemoveLater:
@@ -150,7 +185,7 @@ class RemoveLater:
 
 
 def evaluation_is_due(runner: Runner) -> bool:
-    """Whether MMEngine evaluates after the iteration that was trained last."""
+    """Tell whether MMEngine evaluates after the iteration that was trained last."""
     loop = runner.train_loop
     if runner.val_loop is None or loop.iter < loop.val_begin:
         return False

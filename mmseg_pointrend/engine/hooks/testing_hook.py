@@ -7,12 +7,13 @@ from typing import Any
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from mmseg_pointrend.engine.acceleration import compile_model, fuse_conv_bn, unwrapped
+from mmseg_pointrend.engine.acceleration import compile_model, fuse_conv_bn
+from mmseg_pointrend.engine.runner import unwrapped
 from mmseg_pointrend.errors import InputError
 
 
 class TestingHook(Hook):
-    """Refuses weights of another model, and accelerates the right one.
+    """Refuse weights of another model, and accelerate the right one.
 
     Args:
         fuse: merge BatchNorm into convolutions.

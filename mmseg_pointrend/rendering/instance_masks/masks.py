@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError, check_arguments
-from mmseg_pointrend.rendering.grids import Grid, Size, map_size, subdivision_grids
+from mmseg_pointrend.rendering.grids import Size, map_size
 from mmseg_pointrend.rendering.instance_masks.boxes import (
     RegionFeatures,
     check_boxes,
@@ -21,7 +21,7 @@ from mmseg_pointrend.rendering.instance_masks.boxes import (
     points_to_frame,
 )
 from mmseg_pointrend.rendering.points import sample_training_points
-from mmseg_pointrend.rendering.refinement import Renderer, Step
+from mmseg_pointrend.rendering.refinement import Renderer, plan
 from mmseg_pointrend.rendering.sampling import point_sample, read_features
 from mmseg_pointrend.rendering.uncertainty import binary_margin
 
@@ -218,8 +218,9 @@ def render_masks(
     def uncertainty(logits: Tensor) -> Tensor:
         return binary_margin(class_channel(logits, classes))
 
-    grids = subdivision_grids(map_size(coarse), Grid.of_frame(size, False), 2, False)
-    steps = [Step.of(grid, num_points, None, coarse.device) for grid in grids]
+    steps = plan(
+        coarse, size, num_points=num_points, scale_factor=2, align_corners=False
+    )
     renderer = Renderer(classify, uncertainty, align_corners=False)
     start = class_channel(coarse, classes) if initial else coarse
     return class_channel(renderer.logits(start, steps), classes).squeeze(1)

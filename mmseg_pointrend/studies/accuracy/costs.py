@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.runner import Runner
 
-from mmseg_pointrend.engine.acceleration import unwrapped
+from mmseg_pointrend.engine.runner import unwrapped
 from mmseg_pointrend.studies.speed.meters import Call, flops, time_in_turn, warm_up
 
 

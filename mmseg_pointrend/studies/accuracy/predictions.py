@@ -47,7 +47,7 @@ def predict_in_each_way(
         has points, then each of ``settings``, then each head of ``variants``.
     """
     if isinstance(model, PointRendEncoderDecoder):
-        feats, coarse = model.coarse_prediction(inputs)
+        fine, [coarse] = model.decode(*model.extract(inputs))
     else:
         feats = model.extract_feat(inputs)
         heads = getattr(model, 'num_stages', 1)
@@ -63,11 +63,11 @@ def predict_in_each_way(
         variants = model.variants if isinstance(model, PointHeadComparison) else {}
         ways += [(name, variant, {}) for name, variant in variants.items()]
         for name, chosen, changes in [(PREDICTED, head, {}), *ways]:
-            model.point_head = chosen
             with changed(chosen, changes):
-                results = model.predict_from_coarse(feats, coarse, size, samples)
+                results = model.predict_from_coarse(
+                    fine, coarse, size, samples, head=chosen
+                )
             yield name, labels_of(results)
-        model.point_head = head
     elif getattr(model, 'num_stages', 1) > 1:
         yield PREDICTED, labels_of(model.predict(inputs, samples))
 

@@ -8,9 +8,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.progress import track
 
-from mmseg_pointrend.engine.acceleration import unwrapped
-from mmseg_pointrend.engine.config import build_runner, keep_testing_only
+from mmseg_pointrend.engine.config import keep_testing_only
 from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
+from mmseg_pointrend.engine.runner import build_runner, unwrapped
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder
 from mmseg_pointrend.studies.accuracy.predictions import (

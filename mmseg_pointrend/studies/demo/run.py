@@ -15,7 +15,8 @@ from mmengine.runner import Runner
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from mmseg_pointrend.engine.config import build_runner, load_config, resume_latest
+from mmseg_pointrend.engine.config import load_config, resume_latest
+from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.models import PointRendEncoderDecoder
 from mmseg_pointrend.rendering.grids import map_size
 from mmseg_pointrend.studies.demo.street_scenes import write_dataset
@@ -152,10 +153,12 @@ def predict_both(
     """
     batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
     inputs = model.data_preprocessor(batch)['inputs']
-    feats, coarse = model.coarse_prediction(inputs)
+    fine, [coarse] = model.decode(*model.extract(inputs))
     size = map_size(inputs)
     plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)[0].cpu()
-    *_, (logits, indices) = model.point_head.render_steps(feats, coarse, size)
+    steps = model.point_head.steps(coarse, size)
+    renderer = model.point_head.renderer(fine, coarse)
+    *_, (logits, indices) = renderer.refine(coarse, steps)
     rendered = logits.argmax(dim=1)[0].cpu()
     chosen = torch.zeros(size, dtype=torch.bool)
     chosen.view(-1)[indices[0].cpu()] = True

@@ -95,8 +95,8 @@ def trained_inputs(ours: ConfigDict, settings: Settings) -> TailInputs:
     images = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).float()
     preprocessor = model.data_preprocessor
     inputs = (images - preprocessor.mean) / preprocessor.std
-    feats, coarse = model.coarse_prediction(inputs)
-    fine = torch.cat([feats[index] for index in model.point_head.in_index], dim=1)
+    maps, [coarse] = model.decode(*model.extract(inputs))
+    fine = torch.cat(maps, dim=1)
     channels = fine_channels(ours, settings)
     filled = channels - fine.shape[1]
     if filled < 0:

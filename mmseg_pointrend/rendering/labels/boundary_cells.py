@@ -5,7 +5,7 @@ logits z, and an interpolated pixel is a convex combination of its four neighbou
 where the four share their class, the pixel has that class too, and its margin is at
 least the smallest of theirs. The cost follows the length of the boundaries and not the
 area of the map. The result is that of
-:func:`~mmseg_pointrend.rendering.labels.label_pixels`, up to rounding.
+:func:`~mmseg_pointrend.rendering.labels.every_pixel.label_every_pixel`, up to rounding.
 
 A cell lies between four neighbouring pixels of the map. Doubling a map of h x w puts
 2 x 2 pixels into each of (h + 1) x (w + 1) cells, of which those at the edges repeat
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_pointrend.rendering.grids import Grid, map_size
-from mmseg_pointrend.rendering.labels import label_piece
+from mmseg_pointrend.rendering.labels.decision import label_and_margin
 from mmseg_pointrend.rendering.resampling import (
     STRIP_VALUES,
     buffers,
@@ -50,14 +50,15 @@ def label_along_boundaries(
 
     Returns:
         Labels, int64, (N, H, W), and flat indices of the hardest pixels, (N, P), in
-        raster order; or None where this does not pay: on a GPU, for several images or
-        one channel, for a grid that does not double the map, for logits that are not
-        finite, and where too many cells have a boundary or too little to tell them by.
+        raster order; or None where this does not pay: on a GPU, for several images,
+        one channel or no points, for a grid that does not double the map, for logits
+        that are not finite, and where too many cells have a boundary.
     """
     if (
         logits.device.type != 'cpu'
         or len(logits) > 1
         or logits.shape[1] == 1
+        or num_points == 0
         or not doubles(logits, grid, align_corners=align_corners)
     ):
         return None
@@ -115,13 +116,10 @@ def label_map(logits: Tensor) -> tuple[Tensor, Tensor]:
     """
     labels = logits.new_empty(1, *map_size(logits))
     hardness = torch.empty_like(labels)
-    count = min(strip_rows(logits, logits.shape[3]), logits.shape[2])
-    memory = buffers(logits, 2, count * logits[0, :, 0].numel())
+    count = strip_rows(logits, logits.shape[3])
     for start in range(0, logits.shape[2], count):
         rows = slice(start, start + count)
-        piece = logits[:, :, rows]
-        work, spare = (part(buffer, piece.shape) for buffer in memory)
-        labels[:, rows], hardness[:, rows] = label_piece(piece, work, spare)
+        labels[:, rows], hardness[:, rows] = label_and_margin(logits[:, :, rows], None)
     return labels, hardness
 
 
@@ -173,7 +171,7 @@ def interpolate_cells(
     size = max(min(STRIP_VALUES // (4 * classes), len(cells)), 1)
     corner_memory = buffers(logits, 4, classes * size)
     blend_memory = buffers(logits, 2, classes * size)
-    memory = buffers(logits, 2, 4 * classes * size)
+    result_memory = logits.new_empty(4 * classes * size)
     for start in range(0, len(cells), size):
         block = slice(start, start + size)
         shape = classes, len(cells[block])
@@ -185,17 +183,15 @@ def interpolate_cells(
                 strict=True,
             )
         ]
-        values, spare = (part(b, (1, classes, 2, 2, shape[1])) for b in memory)
+        values = part(result_memory, (1, classes, 2, 2, shape[1]))
         near, far = (part(buffer, shape) for buffer in blend_memory)
         for down, (own, other) in enumerate(((0, 2), (2, 0))):
             torch.lerp(corners[own], corners[other], 0.25, out=near)
             torch.lerp(corners[own + 1], corners[other + 1], 0.25, out=far)
             torch.lerp(near, far, 0.25, out=values[0, :, down, 0])
             torch.lerp(far, near, 0.25, out=values[0, :, down, 1])
-        values, spare = values.flatten(2, 3), spare.flatten(2, 3)
-        found, margin = label_piece(values, values, spare)
-        labels[..., block] = found.view(2, 2, -1)
-        hardness[..., block] = margin.view(2, 2, -1)
+        found, margin = label_and_margin(values, None)
+        labels[..., block], hardness[..., block] = found[0], margin[0]
     y = torch.stack((2 * row - 1, 2 * row)).unsqueeze(1)
     x = torch.stack((2 * column - 1, 2 * column)).unsqueeze(0)
     outside = (y < 0) | (y >= 2 * height) | (x < 0) | (x >= 2 * width)

@@ -1,0 +1,124 @@
+"""MMEngine's Runner, in one process or several."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmseg_pointrend.compat import init_dist_without_cuda
+from mmseg_pointrend.errors import InputError, name_some
+
+LAUNCHERS = {
+    'pytorch': (
+        ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+        'tools/dist_train.sh or tools/dist_test.sh',
+    ),
+    'slurm': (
+        ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+        'tools/slurm_train.sh, or with srun',
+    ),
+    'mpi': (
+        ('OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
+        'mpirun -x MASTER_ADDR=HOST',
+    ),
+}
+"""The environment variables that MMEngine reads, and what sets them."""
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build MMEngine's Runner, or the one that ``runner_type`` names.
+
+    With a launcher but no GPU, the processes talk through gloo.
+
+    Raises:
+        InputError: processes on CPUs are to have SyncBN, no launcher has started
+            this process, the work dir cannot be made, or a ``type`` is unknown.
+    """
+    on_cpus = cfg.launcher != 'none' and get_device() == 'cpu'
+    if on_cpus:
+        talk_through_gloo(cfg)
+    check_launcher(cfg.launcher)
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f'cannot make --work-dir {cfg.work_dir} ({error.strerror}): give another.'
+        ) from error
+    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    try:
+        with init_dist_without_cuda() if on_cpus else nullcontext():
+            return build(cfg)
+    except KeyError as error:
+        unknown = re.search(r'([\w.]+) is not in the \S+ registry', str(error))
+        if unknown is None:
+            raise
+        raise InputError(
+            f"type='{unknown[1]}' is not registered: correct the name, or name the "
+            'module that has it in custom_imports.'
+        ) from error
+
+
+def check_launcher(launcher: str) -> None:
+    """Look for the environment variables that a launcher sets.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    variables, start = LAUNCHERS.get(launcher, ((), ''))
+    missing = [name for name in variables if name not in os.environ]
+    if missing:
+        raise InputError(
+            f'--launcher {launcher} needs {name_some(missing)} in the environment: '
+            f'start with {start}, or leave --launcher out.'
+        )
+
+
+def talk_through_gloo(cfg: Config) -> None:
+    """Set what several processes on CPUs need.
+
+    Raises:
+        InputError: the model has SyncBN, which torch has for GPUs only.
+    """
+    model = cfg.model.get('module', cfg.model)  # of test-time augmentation
+    keys = [f'{key}=BN' for key in keys_of('SyncBN', model, 'model')]
+    if cfg.get('sync_bn'):
+        keys.append('sync_bn=None')
+    if keys:
+        raise InputError(
+            'SyncBN needs GPUs and none is available: take one process, or add '
+            f'--cfg-options {" ".join(keys)}.'
+        )
+    cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    cfg.setdefault('model_wrapper_cfg', dict(wrapper, device_ids=None))
+
+
+def keys_of(value: Any, cfg: Any, prefix: str) -> Iterator[str]:
+    """Find the dotted keys under which a config has a value."""
+    items = enumerate(cfg) if isinstance(cfg, list | tuple) else cfg.items()
+    for name, entry in items:
+        key = f'{prefix}.{name}'
+        if isinstance(entry, list | tuple | dict):
+            yield from keys_of(value, entry, key)
+        elif entry == value:
+            yield key
+
+
+def unwrapped(model: Any) -> Any:
+    """Take a model out of what MMEngine wraps around it.
+
+    Args:
+        model: wrapped for several processes or test-time augmentation, or not.
+    """
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
