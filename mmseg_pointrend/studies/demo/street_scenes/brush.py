@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from mmseg_pointrend.studies.demo.street_scenes.canvas import Canvas
 
-Tones = dict[str, np.ndarray]
 TONES = """
 black 18181a; rubber 222224; steel 404246; chrome b0b4b8; white eceae4; glass 343e4c;
 shine 5c6a78; lamp f4f0e0; red c81e24; blue 1e50aa; yellow f2c428; green 46f082;
@@ -27,25 +26,16 @@ road 606063 6e6b68 54565c; sidewalk a49c92 969696 ac9e8a; terrain 687e3e 768042 
 """
 """Names of colours, each with those to choose from."""
 
-
-def pick_tones(rng: np.random.Generator) -> Tones:
-    """Colours of one object by name, each a little off what it is called."""
-    tones = {}
-    for row in TONES.split(';'):
-        name, *choices = row.split()
-        tone = bytes.fromhex(choices[rng.integers(len(choices))])
-        tones[name] = (np.array(list(tone)) + rng.normal(0, 5, 3)).clip(12, 250)
-    return tones
+Place = tuple[float, float]
+CHOICES = {
+    name: np.array([list(bytes.fromhex(choice)) for choice in choices])
+    for name, *choices in map(str.split, TONES.split(';'))
+}
 
 
-@cache
-def circle(edges: float, turn: float = 0) -> np.ndarray:
-    """Corners of a regular polygon of radius 1, forward and up; turn in degrees."""
-    angles = 2 * np.pi * np.arange(edges) / edges + np.radians(turn)
-    return np.stack([0 * angles, np.sin(angles), np.cos(angles)], axis=1)
-
-
-HALF_CIRCLE = circle(12)[[9, 10, 11, 0, 1, 2, 3], 2:0:-1]
+ANGLES = np.linspace(0, 2 * np.pi, 25)[:-1]
+CIRCLE = np.stack([0 * ANGLES, np.sin(ANGLES), np.cos(ANGLES)], axis=1)
+HALF_CIRCLE = np.roll(CIRCLE, 6, axis=0)[:13:2, 2:0:-1]
 
 
 @dataclass(frozen=True)
@@ -58,6 +48,7 @@ class Camera:
     """
 
     canvas: Canvas
+    rng: np.random.Generator
     vanish: np.ndarray
     focal: float
     eye: np.ndarray
@@ -78,7 +69,7 @@ class Camera:
 
     def light(self, normal: np.ndarray) -> float:
         """Brightness of a face from its unit normal (x, y, z)."""
-        direct = max(normal @ (0.62 * self.sun_side, 0.62, -0.45), -0.25)
+        direct = max(float(normal @ (0.62 * self.sun_side, 0.62, -0.45)), -0.25)
         return 0.72 + 0.1 * normal[1] + (0.12 + 0.38 * self.sun) * direct
 
 
@@ -90,19 +81,14 @@ class Brush:
     """
 
     def __init__(
-        self,
-        camera: Camera,
-        ident: int,
-        place: tuple[float, float],
-        heading: float,
-        tones: Tones,
+        self, camera: Camera, ident: int, place: Place, heading: float
     ) -> None:
         """Take a brush for a place (x, z); a heading of pi / 2 looks to the right."""
-        self.camera, self.ident = camera, ident
+        self.camera, self.rng, self.ident = camera, camera.rng, ident
+        self.tones: dict[str, np.ndarray] = {}
         self.foot = np.array((place[0], 0.0, place[1]))
         cos, sin = math.cos(heading), math.sin(heading)
         self.turn = np.array(((cos, 0, -sin), (0, 1, 0), (sin, 0, cos)))
-        self.tones = tones
         self.seen_side = 0
         self.faces: dict[int, tuple[np.ndarray, float]] = {}
 
@@ -122,8 +108,15 @@ class Brush:
         """Fill one outline (N, 2) or several (M, N, 2), in samples."""
         name, _, gain = tone.partition('*')
         bright = light * float(gain or 1)
-        colour = self.camera.shade(self.tones[name], bright, self.foot[2])
+        colour = self.camera.shade(self.tone(name), bright, self.foot[2])
         self.camera.canvas.polygon(seen, colour.tolist(), self.ident)
+
+    def tone(self, name: str) -> np.ndarray:
+        """Colour of the object that has this name, chosen and varied at first use."""
+        if name not in self.tones:
+            tone = self.rng.choice(CHOICES[name]) + self.rng.normal(0, 6, 3)
+            self.tones[name] = tone.clip(12, 250)
+        return self.tones[name]
 
     def fill(self, points: ArrayLike, tone: str, light: float = 1.0) -> None:
         """Fill a planar polygon, or several of them (M, N, 3) by the even-odd rule."""
@@ -134,7 +127,7 @@ class Brush:
         edges = np.asarray(edges, float).reshape(-1, 4)
         corners = edges[:, [[0, 1], [0, 3], [2, 3], [2, 1]]]
         if len(edges):
-            self.fill(np.pad(corners, ((0, 0), (0, 0), (0, 1))), tone, light)
+            self.fill(corners @ np.eye(2, 3), tone, light)
 
     def tube(self, points: ArrayLike, tone: str, *radii: float) -> None:
         """Fill a bar with round ends along points, with one radius or one for each."""
@@ -149,21 +142,13 @@ class Brush:
 
     def disc(self, points: ArrayLike, tone: str, *radii: float) -> None:
         """Fill a disc in the plane of forward and up, or a ring of two radii."""
-        self.fill([points + radius * circle(24) for radius in radii], tone)
-
-    def plate(
-        self, points: ArrayLike, tone: str, radius: float, edges: float, turn: float
-    ) -> None:
-        """Fill a regular polygon in the plane of forward and up."""
-        self.fill(points + radius * circle(edges, turn), tone)
+        self.fill([np.add(points, radius * CIRCLE) for radius in radii], tone)
 
     def body(self, points: ArrayLike, tone: str) -> None:
         """Paint the visible faces of a body that runs across the object.
 
-        Args:
-            points: (K, 3) outline seen from the right, from the rear bottom over the
-                top to the front bottom: forward, up and half width.
-            tone: of all faces.
+        The points, forward, up and half width, run clockwise as seen from the right,
+        from the rear bottom over the top to the front bottom.
         """
         forward, up, half = np.asarray(points, float).T
         left, right = (np.stack([s * half, up, forward], axis=1) for s in (-1, 1))
@@ -204,15 +189,13 @@ class Brush:
 
     def wheels(self, points: np.ndarray, tone: str, half: float, radius: float) -> None:
         """Paint tyres at places forward (N, 1); after the body, discs on its side."""
+        discs = ((1.16, 'black'), (1, 'rubber'), (0.6, tone)) if self.seen_side else ()
         for axle in points[:, 0]:
-            middle = self.seen_side * half, radius, axle
-            discs = ((1.16, 'black'), (1, 'rubber'), (0.6, tone))
-            for share, paint in discs if self.seen_side else ():
+            for share, paint in discs:
+                middle = self.seen_side * half, radius, axle
                 self.disc(middle, paint, share * radius)
             for side in () if self.faces else (-half, half):
-                rims = [
-                    (x * side, radius, axle) + radius * circle(16) for x in (0.75, 1)
-                ]
+                rims = [(x * side, radius, axle) + radius * CIRCLE for x in (0.75, 1)]
                 seen = self.camera.project(self.world(np.concatenate(rims)))
                 self.draw(cv2.convexHull(seen.astype(np.float32))[:, 0], 'rubber')
 

@@ -45,7 +45,7 @@ class Canvas:
     def polygon(
         self, outlines: np.ndarray, colour: Sequence[float], ident: int
     ) -> None:
-        """Fill an outline (N, 2) or, by the even-odd rule, several of them (M, N, 2)."""
+        """Fill an outline (N, 2) or several of them (M, N, 2) by the even-odd rule."""
         lines = list(fixed(outlines).reshape(-1, *outlines.shape[-2:]))
         cv2.fillPoly(self.colour, lines, colour, shift=4)
         cv2.fillPoly(self.ids, lines, (ident,), shift=4)

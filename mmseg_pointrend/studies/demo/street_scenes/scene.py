@@ -9,14 +9,12 @@ import numpy as np
 from cityscapesscripts.helpers.labels import id2label
 
 from mmseg_pointrend.errors import check_arguments
-from mmseg_pointrend.studies.demo.street_scenes import buildings, ground
-from mmseg_pointrend.studies.demo.street_scenes.brush import Brush, Camera, pick_tones
+from mmseg_pointrend.studies.demo.street_scenes import backdrop
+from mmseg_pointrend.studies.demo.street_scenes.brush import Brush, Camera
 from mmseg_pointrend.studies.demo.street_scenes.canvas import Canvas
 from mmseg_pointrend.studies.demo.street_scenes.layout import Street
 
-TRAIN_IDS = np.array(
-    [id2label[i].trainId if i in id2label else 255 for i in range(256)]
-).astype(np.uint8)
+TRAIN_IDS = np.array([id2label.get(i, id2label[0]).trainId for i in range(256)], 'u1')
 
 
 @dataclass(frozen=True)
@@ -75,28 +73,28 @@ def render_scene(
     rng = np.random.default_rng(seed)
     canvas = Canvas(size, supersampling)
     camera, street = choose_camera(rng, canvas), Street(rng)
-    ground.paint_sky(camera, rng)
-    buildings.draw_skyline(camera, rng)
-    ground.paint_ground(camera, rng, street.sides, street.tracks)
+    backdrop.paint_sky(camera)
+    backdrop.draw_skyline(camera)
+    backdrop.paint_ground(camera, street.sides, street.tracks)
     feet, brushes = [], []
     for sign, front, near, far, height, _ in street.houses:
-        xs = front * sign, (front + buildings.DEPTH) * sign
+        xs = front * sign, (front + backdrop.DEPTH) * sign
         feet.append((np.array([(x, 0, z) for x in xs for z in (near, far)]), height))
     for _, kind, x, z, heading in sorted(street.items, key=lambda item: item[0]):
-        brush = Brush(camera, 0, (x, z), heading, pick_tones(rng))
+        brush = Brush(camera, 0, (x, z), heading)
         brushes.append((kind, brush))
-        wide, long = kind.half_width + 0.06, kind.half_length + 0.06
+        wide, long, height = kind.size
         corners = [(x, 0, z) for x in (-wide, wide) for z in (-long, long)]
-        feet.append((brush.world(corners), kind.height))
-    ground.paint_shadows(camera, feet)
+        feet.append((brush.world(corners), height))
+    backdrop.paint_shadows(camera, feet)
     for house in sorted(street.houses, key=lambda house: -house.near):
-        buildings.draw_house(camera, house, rng)
+        backdrop.draw_house(camera, house)
     for kind, brush in brushes:
         brush.ident = canvas.new_id(kind.name)
         if isinstance(kind.drawing, str):
             brush.sketch(kind.drawing)
         else:
-            kind.drawing(brush, rng)
+            kind.drawing(brush)
     return StreetScene(expose(canvas.image(), rng), canvas.centre_ids())
 
 
@@ -105,6 +103,7 @@ def choose_camera(rng: np.random.Generator, canvas: Canvas) -> Camera:
     middle, horizon, focal = rng.uniform((0.4, 0.42, 0.72), (0.6, 0.5, 0.92))
     return Camera(
         canvas,
+        rng,
         vanish=np.array((canvas.cols * middle, canvas.rows * horizon)),
         focal=canvas.cols * focal,
         eye=rng.uniform((1.2, 1.7, 0), (1.9, 2.2, 0)),
@@ -116,11 +115,8 @@ def choose_camera(rng: np.random.Generator, canvas: Canvas) -> Camera:
 
 
 def expose(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give a picture the colours, the dark corners and the grain of a camera."""
-    row, col = (np.linspace(-1, 1, side) ** 2 for side in image.shape[:2])
-    dim = 1 - 0.07 * (row[:, None, None] + col[:, None])
+    """Give a picture the brightness, the tint and the grain of a camera."""
     warm = 1 + rng.uniform(-1, 1) * np.array((0.035, 0, -0.045))
-    signal = image * dim * warm * rng.uniform(1, 1.2)
-    signal += 6 * np.sin((signal - 128) * np.pi / 128)
+    signal = image * (rng.uniform(0.95, 1.2) * warm)
     signal += rng.uniform(1.5, 4) * rng.standard_normal(image.shape)
     return np.rint(signal).clip(0, 255).astype(np.uint8)

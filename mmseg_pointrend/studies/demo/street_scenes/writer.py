@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import id2label
 
-from mmseg_pointrend.datasets.preparation.workers import check_workers, run_in_workers
+from mmseg_pointrend.datasets.preparation.workers import run_in_workers
 from mmseg_pointrend.errors import InputError, check_arguments
+from mmseg_pointrend.files import atomic_write
 from mmseg_pointrend.studies.demo.street_scenes.scene import check_size, render_scene
 
 MANIFEST = 'street_scenes.json'
@@ -29,7 +29,7 @@ def write_dataset(
     num_train: int,
     num_val: int,
     num_test: int = 0,
-    size: Sequence[int] = (256, 512),
+    size: tuple[int, int] = (256, 512),
     seed: int = 0,
     supersampling: int = 3,
     workers: int = 1,
@@ -53,10 +53,8 @@ def write_dataset(
     counts = dict(num_train=num_train, num_val=num_val, num_test=num_test)
     check_size(size, supersampling)
     numbers = dict(seed=seed, **counts).items()
-    check_arguments(
-        (value >= 0, f'{key}={value}', '0 or more') for key, value in numbers
-    )
-    check_workers(workers)
+    rules = [(value >= 0, f'{key}={value}', '0 or more') for key, value in numbers]
+    check_arguments([*rules, (workers >= 1, f'workers={workers}', '1 or more')])
     arguments = dict(drawing=DRAWING, size=list(size), supersampling=supersampling)
     check_manifest(root, {**arguments, 'seed': seed, **counts})
     missing = [
@@ -66,22 +64,20 @@ def write_dataset(
         if not all(path.is_file() for path in scene_files(root, split, index))
     ]
     if missing:
-        task = partial(write_scene, root, tuple(size), seed, supersampling)
+        task = partial(write_scene, root, size, seed, supersampling)
         run_in_workers(task, missing, workers=workers, description='street scenes')
 
 
 def check_manifest(root: Path, arguments: dict[str, Any]) -> None:
     """Refuse a folder with other data, and note the arguments in a new one."""
     manifest = root / MANIFEST
-    if manifest.is_file():
-        if json.loads(manifest.read_text()) == arguments:
-            return
-    elif not any((root / name).exists() for name in ('leftImg8bit', 'gtFine')):
-        return write_whole(manifest, json.dumps(arguments, indent=2).encode())
-    raise InputError(
-        f'{root} holds other data or scenes drawn with other arguments: choose another '
-        'folder or delete this one.'
-    )
+    if not any((root / name).exists() for name in (MANIFEST, 'leftImg8bit', 'gtFine')):
+        with atomic_write(manifest) as temporary:
+            temporary.write_text(json.dumps(arguments, indent=2))
+    if not manifest.is_file() or json.loads(manifest.read_text()) != arguments:
+        raise InputError(
+            f'{root} holds other data: choose another folder or delete it.'
+        )
 
 
 def scene_files(root: Path, split: str, index: int) -> list[Path]:
@@ -93,22 +89,20 @@ def scene_files(root: Path, split: str, index: int) -> list[Path]:
 
 
 def write_scene(
-    root: Path,
-    size: tuple[int, int],
-    seed: int,
-    supersampling: int,
-    place: tuple[str, int],
+    root: Path, size: tuple[int, int], seed: int, samples: int, scene: tuple[str, int]
 ) -> None:
     """Draw the scene of a split and a number in it, and write its files."""
-    scene = render_scene((seed, SPLITS.index(place[0]), place[1]), size, supersampling)
-    ids = scene.instance_ids
-    pixels = scene.image[..., ::-1], scene.label_ids, scene.train_ids, np.uint16(ids)
+    drawn = render_scene((seed, SPLITS.index(scene[0]), scene[1]), size, samples)
+    pixels = [drawn.image[..., ::-1], drawn.label_ids, drawn.train_ids]
+    pixels.append(drawn.instance_ids.astype(np.uint16))
     level = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     contents = [cv2.imencode('.png', item, level)[1].tobytes() for item in pixels]
-    record = dict(imgHeight=size[0], imgWidth=size[1], objects=label_outlines(ids))
+    outlines = label_outlines(drawn.instance_ids)
+    record = dict(imgHeight=size[0], imgWidth=size[1], objects=outlines)
     contents.append(json.dumps(record).encode())
-    for path, content in zip(scene_files(root, *place), contents, strict=True):
-        write_whole(path, content)
+    for path, content in zip(scene_files(root, *scene), contents, strict=True):
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
 
 
 def label_outlines(ids: np.ndarray) -> list[dict[str, Any]]:
@@ -130,11 +124,3 @@ def label_outlines(ids: np.ndarray) -> list[dict[str, Any]]:
                 _, _, width, height = cv2.boundingRect(border)
                 found.append((width * height, {'label': name, 'polygon': points}))
     return [outline for _, outline in sorted(found, key=lambda item: -item[0])]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is never seen half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + '.part')
-    temporary.write_bytes(content)
-    temporary.replace(path)
