@@ -132,7 +132,7 @@ def buffers(like: Tensor, count: int, numel: int) -> list[Tensor]:
 
 
 def part(buffer: Tensor, shape: torch.Size | tuple[int, ...]) -> Tensor:
-    """The beginning of a flat buffer, in a shape."""
+    """Shape the beginning of a flat buffer."""
     return buffer[: torch.Size(shape).numel()].view(shape)
 
 

@@ -59,7 +59,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def logit(probability: float) -> float:
-    """The logit whose sigmoid is ``probability``; 0 and 1 give -inf and inf."""
+    """Find the logit whose sigmoid is ``probability``; 0 and 1 give -inf and inf."""
     if probability in (0, 1):
         return math.inf if probability else -math.inf
     return math.log(probability / (1 - probability))
