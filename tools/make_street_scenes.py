@@ -1,4 +1,4 @@
-"""Writes procedurally drawn street scenes in the Cityscapes folder layout.
+"""Write procedurally drawn street scenes in the Cityscapes folder layout.
 
 Example:
     python tools/make_street_scenes.py data/street --train 96 --val 16 --size 256 512
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 
+from mmseg_pointrend.errors import exit_with_sentence
 from mmseg_pointrend.studies.demo.street_scenes import write_dataset
 
 
 def main() -> None:
-    """Parses the command line and writes the data set."""
+    """Parse the command line and write the data set."""
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('out_dir', help='folder of the data set')
     parser.add_argument('--train', type=int, default=96, help='training scenes')
@@ -32,20 +33,18 @@ def main() -> None:
     )
     parser.add_argument('--workers', type=int, default=1, help='processes')
     args = parser.parse_args()
-    try:
-        write_dataset(
-            args.out_dir,
-            num_train=args.train,
-            num_val=args.val,
-            num_test=args.test,
-            size=tuple(args.size),
-            seed=args.seed,
-            supersampling=args.supersampling,
-            workers=args.workers,
-        )
-    except ValueError as error:
-        parser.error(str(error))
+    write_dataset(
+        args.out_dir,
+        num_train=args.train,
+        num_val=args.val,
+        num_test=args.test,
+        size=tuple(args.size),
+        seed=args.seed,
+        supersampling=args.supersampling,
+        workers=args.workers,
+    )
 
 
 if __name__ == '__main__':
-    main()
+    with exit_with_sentence():
+        main()

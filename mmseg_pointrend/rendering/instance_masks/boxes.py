@@ -31,7 +31,8 @@ def points_to_frame(points: Tensor, boxes: Tensor, size: Size) -> Tensor:
         (N, P, 2), (x, y) in [0, 1] of the image, and beyond where a box is.
     """
     start, end = boxes.float().unsqueeze(1).split(2, dim=2)
-    return (start + points * (end - start)) / start.new_tensor(size[::-1])
+    x, y = (start + points * (end - start)).unbind(dim=2)
+    return torch.stack((x / size[1], y / size[0]), dim=2)
 
 
 class RegionFeatures:

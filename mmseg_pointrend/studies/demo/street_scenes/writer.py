@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
+from cityscapesscripts.helpers.labels import id2label
 
-from mmseg_pointrend.studies.demo.street_scenes.scene import (
-    StreetScene,
-    check_size,
-    render_scene,
-)
+from mmseg_pointrend.datasets.preparation.workers import run_in_workers
+from mmseg_pointrend.errors import InputError, check_arguments
+from mmseg_pointrend.files import atomic_write
+from mmseg_pointrend.studies.demo.street_scenes.scene import check_size, render_scene
 
-CITY = 'street'
 MANIFEST = 'street_scenes.json'
 SPLITS = ('train', 'val', 'test')
 
 # Raise it with every change of the pictures, so that old folders are not extended.
-DRAWING = 1
-
-
-def scene_files(root: Path, split: str, index: int) -> dict[str, Path]:
-    """Paths of the files of one scene, by kind.
-
-    Args:
-        root: folder of the data set.
-        split: 'train', 'val' or 'test'.
-        index: number of the scene within the split.
-    """
-    stem = f'{CITY}_{index:06d}_000019'
-    labels = root / 'gtFine' / split / CITY
-    files = {
-        'image': root / 'leftImg8bit' / split / CITY / f'{stem}_leftImg8bit.png',
-        'polygons': labels / f'{stem}_gtFine_polygons.json',
-    }
-    for kind in ('labelIds', 'labelTrainIds', 'instanceIds'):
-        files[kind] = labels / f'{stem}_gtFine_{kind}.png'
-    return files
+DRAWING = 2
 
 
 def write_dataset(
@@ -58,127 +34,93 @@ def write_dataset(
     supersampling: int = 3,
     workers: int = 1,
 ) -> None:
-    """Writes street scenes as `leftImg8bit` and `gtFine` folders.
+    """Write street scenes as `leftImg8bit` and `gtFine` folders.
 
     A folder that an interrupted call left behind is completed by the same call.
 
     Args:
         root: folder of the data set, made if missing.
-        num_train, num_val, num_test: scenes per split; those of `test` have labels
-            too.
+        num_train, num_val, num_test: scenes per split, all with labels.
         size: height and width in pixels, at least (32, 64).
         seed: a scene depends on it, on its split and on its number only.
         supersampling: odd number of samples per pixel side.
-        workers: processes that draw; with more than one, a script must call this
-            under `if __name__ == '__main__':`.
+        workers: processes that draw.
 
     Raises:
-        ValueError: if an argument is out of range, or if `root` holds a data set that
-            was written with other arguments.
+        InputError: an argument is out of range, or `root` holds other data.
     """
     root = Path(root)
-    counts = dict(zip(SPLITS, (num_train, num_val, num_test), strict=True))
+    counts = dict(num_train=num_train, num_val=num_val, num_test=num_test)
     check_size(size, supersampling)
-    for split, count in counts.items():
-        if count < 0:
-            raise ValueError(f'num_{split} is {count}; pass 0 or more scenes.')
-    if seed < 0:
-        raise ValueError(f'seed is {seed}; pass 0 or a positive integer.')
-    if workers < 1:
-        raise ValueError(f'workers is {workers}; pass 1 or more processes.')
-
-    _check_manifest(
-        root,
-        {
-            'drawing': DRAWING,
-            **{f'num_{split}': count for split, count in counts.items()},
-            'size': list(size),
-            'seed': seed,
-            'supersampling': supersampling,
-        },
-    )
+    numbers = dict(seed=seed, **counts).items()
+    rules = [(value >= 0, f'{key}={value}', '0 or more') for key, value in numbers]
+    check_arguments([*rules, (workers >= 1, f'workers={workers}', '1 or more')])
+    arguments = dict(drawing=DRAWING, size=list(size), supersampling=supersampling)
+    check_manifest(root, {**arguments, 'seed': seed, **counts})
     missing = [
         (split, index)
-        for split, count in counts.items()
+        for split, count in zip(SPLITS, counts.values(), strict=True)
         for index in range(count)
-        if not all(p.is_file() for p in scene_files(root, split, index).values())
+        if not all(path.is_file() for path in scene_files(root, split, index))
     ]
-    for split, count in counts.items():
-        if count:
-            for path in scene_files(root, split, 0).values():
-                path.parent.mkdir(parents=True, exist_ok=True)
-    task = partial(_write_scene, root, size, seed, supersampling)
-    for _ in tqdm(_run(task, missing, workers), total=len(missing), unit='scene'):
-        pass
+    if missing:
+        task = partial(write_scene, root, size, seed, supersampling)
+        run_in_workers(task, missing, workers=workers, description='street scenes')
 
 
-def _run(
-    task: Callable[[str, int], None], jobs: list[tuple[str, int]], workers: int
-) -> Iterator[None]:
-    if workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            task(*job)
-            yield
-        return
-    context = get_context('spawn')
-    with ProcessPoolExecutor(
-        workers, context, initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
-        futures = [pool.submit(task, *job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _check_manifest(root: Path, arguments: dict[str, Any]) -> None:
+def check_manifest(root: Path, arguments: dict[str, Any]) -> None:
+    """Refuse a folder with other data, and note the arguments in a new one."""
     manifest = root / MANIFEST
-    if manifest.is_file():
-        if json.loads(manifest.read_text()) != arguments:
-            raise ValueError(
-                f'{root} already holds street scenes drawn with other arguments; '
-                f'choose another folder or delete {root} first.'
-            )
-        return
-    if any((root / name).exists() for name in ('leftImg8bit', 'gtFine')):
-        raise ValueError(
-            f'{root} already holds a data set without {MANIFEST}; choose another '
-            'folder for the street scenes.'
+    if not any((root / name).exists() for name in (MANIFEST, 'leftImg8bit', 'gtFine')):
+        with atomic_write(manifest) as temporary:
+            temporary.write_text(json.dumps(arguments, indent=2))
+    if not manifest.is_file() or json.loads(manifest.read_text()) != arguments:
+        raise InputError(
+            f'{root} holds other data: choose another folder or delete it.'
         )
-    root.mkdir(parents=True, exist_ok=True)
-    _replace(manifest, (json.dumps(arguments, indent=2) + '\n').encode())
 
 
-def _write_scene(
-    root: Path,
-    size: tuple[int, int],
-    seed: int,
-    supersampling: int,
-    split: str,
-    index: int,
+def scene_files(root: Path, split: str, index: int) -> list[Path]:
+    """Paths of the image, the label, training and instance ids, and the polygons."""
+    stem = f'{split}/street/street_{index:06d}_000019'
+    kinds = 'labelIds.png', 'labelTrainIds.png', 'instanceIds.png', 'polygons.json'
+    labels = [root / 'gtFine' / f'{stem}_gtFine_{kind}' for kind in kinds]
+    return [root / 'leftImg8bit' / f'{stem}_leftImg8bit.png', *labels]
+
+
+def write_scene(
+    root: Path, size: tuple[int, int], seed: int, samples: int, scene: tuple[str, int]
 ) -> None:
-    scene = render_scene((seed, SPLITS.index(split), index), size, supersampling)
-    files = scene_files(root, split, index)
-    _replace(files['image'], _png(scene.image[..., ::-1]))
-    _replace(files['labelIds'], _png(scene.label_ids))
-    _replace(files['labelTrainIds'], _png(scene.train_ids))
-    _replace(files['instanceIds'], _png(scene.instance_ids.astype(np.uint16)))
-    _replace(files['polygons'], json.dumps(_annotation(scene)).encode())
+    """Draw the scene of a split and a number in it, and write its files."""
+    drawn = render_scene((seed, SPLITS.index(scene[0]), scene[1]), size, samples)
+    pixels = [drawn.image[..., ::-1], drawn.label_ids, drawn.train_ids]
+    pixels.append(drawn.instance_ids.astype(np.uint16))
+    level = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    contents = [cv2.imencode('.png', item, level)[1].tobytes() for item in pixels]
+    outlines = label_outlines(drawn.instance_ids)
+    record = dict(imgHeight=size[0], imgWidth=size[1], objects=outlines)
+    contents.append(json.dumps(record).encode())
+    for path, content in zip(scene_files(root, *scene), contents, strict=True):
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
 
 
-def _annotation(scene: StreetScene) -> dict[str, Any]:
-    height, width = scene.label_ids.shape
-    return {'imgHeight': height, 'imgWidth': width, 'objects': scene.polygons}
+def label_outlines(ids: np.ndarray) -> list[dict[str, Any]]:
+    """Trace every connected region of a map of instance ids, the largest first.
 
-
-def _png(pixels: np.ndarray) -> bytes:
-    return cv2.imencode('.png', pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file so that it is never seen half written."""
-    partial_path = path.with_name(path.name + '.part')
-    partial_path.write_bytes(content)
-    partial_path.replace(path)
+    A region's polygon runs through the centres of its border pixels, given as indices
+    of column and row. What lies in a hole of a region comes later than the region, so
+    painting all in order restores the map.
+    """
+    found: list[tuple[int, dict[str, Any]]] = []
+    for value in np.unique(ids).tolist():
+        mask = (ids == value).astype(np.uint8)
+        name = id2label[value // 1000 if value >= 1000 else value].name
+        borders, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        for border, (_, _, _, parent) in zip(borders, tree[0], strict=True):
+            if parent < 0:
+                points = border[:, 0].tolist()
+                points += points[:1] * (3 - len(points))
+                _, _, width, height = cv2.boundingRect(border)
+                found.append((width * height, {'label': name, 'polygon': points}))
+    return [outline for _, outline in sorted(found, key=lambda item: -item[0])]
