@@ -36,9 +36,7 @@ def points_to_frame(points: Tensor, boxes: Tensor, size: Size) -> Tensor:
 
 
 class RegionFeatures:
-    """Show the fine feature maps of a batch as boxes on its images see them.
-
-    Outside of its image a box sees the nearest pixel of the map.
+    """Fine maps of a batch as boxes see them, repeated outside of their images.
 
     Args:
         maps: (B, C, h, w) each.

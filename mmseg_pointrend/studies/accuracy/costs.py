@@ -19,10 +19,7 @@ REPEAT = 11
 
 @torch.no_grad()
 def measure_costs(runners: Mapping[str, Runner]) -> dict[str, dict[str, float]]:
-    """Measure ``test_step`` on the first image of the test set.
-
-    Args:
-        runners: with models that have their weights, by name.
+    """Measure ``test_step`` of models on the first image of the test set.
 
     Returns:
         ``'gflops'`` (convolutions and matrix products, a multiplication and an addition

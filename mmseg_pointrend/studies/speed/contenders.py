@@ -58,11 +58,7 @@ def build_contenders(
     Weights are random: convolutions keep the scale of what goes through them, since a
     model that returns zeros or overflows would not take its usual time.
 
-    Args:
-        cfg: from :func:`our_config`.
-        settings: seed, device and the size of training images.
-        names: which contenders.
-        point_head: a trained point head that theirs answer as.
+    Theirs answer as ``point_head`` where a trained one is given.
 
     Returns:
         The models by name, in evaluation mode, on the device.

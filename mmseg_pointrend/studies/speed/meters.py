@@ -29,11 +29,7 @@ def seconds(call: Call, device: str) -> float:
 def warm_up(
     calls: Mapping[str, Call], times: int
 ) -> tuple[dict[str, Call], dict[str, str]]:
-    """Call everything, so that caches are filled and compilers done.
-
-    Args:
-        calls: the calls by name.
-        times: how often.
+    """Call everything some times, so that caches are filled and compilers done.
 
     Returns:
         The calls that work, and what was wrong with the others, in a line.
@@ -57,11 +53,6 @@ def time_in_turn(
     """Time calls in turn, in a new order each round.
 
     A machine that slows down slows all of them, and none always follows the same one.
-
-    Args:
-        calls: the calls by name, warmed up.
-        repeat: rounds.
-        device: ``'cpu'`` or ``'cuda'``.
 
     Returns:
         ``repeat`` times of each call, seconds.
