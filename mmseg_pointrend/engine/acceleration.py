@@ -27,12 +27,9 @@ MOST_CLASSES = 32
 
 
 def fuse_conv_bn(model: Model) -> Model:
-    """Merge every BatchNorm into the convolution before it, for inference.
+    """Merge BatchNorm into the convolutions before it, in place, for inference.
 
-    Labels agree with those of the model as it was, but for rounding.
-
-    Args:
-        model: any model, changed in place; its checkpoint must be loaded.
+    Load the checkpoint first. Labels stay the same, but for rounding.
     """
     mmcv.cnn.fuse_conv_bn(model.eval())
     return model
@@ -71,11 +68,7 @@ def compile_model(model: Model, **options: Any) -> Model:
 
 
 class Compiler:
-    """Compile functions when they are first called, as long as that works.
-
-    Args:
-        options: of :func:`torch.compile`.
-    """
+    """Compile functions when they are first called, as long as that works."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -84,12 +77,7 @@ class Compiler:
     def compile(
         self, function: Callable[..., Any], **options: Any
     ) -> Callable[..., Any]:
-        """Make a compiled function, which is the plain one once compilation failed.
-
-        Args:
-            function: what to compile.
-            options: of :func:`torch.compile`, for this function.
-        """
+        """Make a compiled function, which is the plain one once compilation failed."""
         compiled = torch.compile(function, **self.options, **options)
 
         def call(*args: Any, **kwargs: Any) -> Any:

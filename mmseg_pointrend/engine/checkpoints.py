@@ -59,9 +59,6 @@ def last_good_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | 
     work dir that was copied or moved those inside it count, and not what
     ``last_checkpoint`` still names.
 
-    Args:
-        work_dir: of the training.
-
     Returns:
         The file and its content, on the CPU; None if no checkpoint can be read.
     """

@@ -219,20 +219,22 @@ def save_predictions(cfg: Config, folder: str) -> None:
     Raises:
         InputError: no metric of the config writes them.
     """
-    evaluators = cfg.test_evaluator
-    if not isinstance(evaluators, list):
-        evaluators = [evaluators]
-    writers = []
-    for metric in evaluators:
+    writes = False
+    for metric in evaluators_of(cfg):
         kind = metric.type
         kind = METRICS.get(kind) if isinstance(kind, str) else kind
         # The Runner says so itself if a name is unknown.
         if kind is None or 'output_dir' in signature(kind).parameters:
-            writers.append(metric)
-    if not writers:
+            metric.update(output_dir=folder, keep_results=True)
+            writes = True
+    if not writes:
         raise InputError(
             '--out needs a metric in test_evaluator that writes label maps: add '
             "dict(type='IoUMetric')."
         )
-    for metric in writers:
-        metric.update(output_dir=folder, keep_results=True)
+
+
+def evaluators_of(cfg: Config) -> list[Any]:
+    """List the configs of the metrics for testing."""
+    evaluators = cfg.test_evaluator
+    return evaluators if isinstance(evaluators, list) else [evaluators]

@@ -13,17 +13,14 @@ import numpy as np
 
 
 def class_map(ids: np.ndarray, num_classes: int) -> np.ndarray:
-    """Ids (H, W) of any integers, in the smallest unsigned type that holds C."""
+    """Bring ids (H, W), any integers, into the smallest unsigned type that holds C."""
     unsigned = ids.astype(np.int64, copy=False).view(np.uint64)  # -1 becomes huge
     smallest = np.min_scalar_type(num_classes)
     return np.minimum(unsigned, np.uint64(num_classes)).astype(smallest)
 
 
 def near_boundary(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.ndarray:
-    """Valid pixels with a valid pixel of another label within ``distance``: bool.
-
-    They are those where the smallest and the largest label of the window differ.
-    """
+    """Find valid pixels with a valid one of another label within ``distance``: bool."""
     size = 2 * min(distance, max(labels.shape)) + 1
     window = np.ones((size, size), np.uint8)
     highest = np.iinfo(labels.dtype).max
@@ -33,7 +30,7 @@ def near_boundary(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.nd
 
 
 def boundary_band(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.ndarray:
-    """Valid pixels within ``distance`` of another label or of the outside: bool.
+    """Find valid pixels within ``distance`` of another label or the outside: bool.
 
     Those of class c are the band of the mask of c in Cheng et al., "Boundary IoU:
     Improving object-centric image segmentation evaluation", CVPR 2021.
@@ -50,7 +47,7 @@ def overlap(
     prediction_region: np.ndarray,
     num_classes: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Intersection and union of each class in pixels, (C,) each.
+    """Count intersection and union of each class in pixels, (C,) each.
 
     The truth counts in ``truth_region`` only, the prediction in ``prediction_region``.
     """

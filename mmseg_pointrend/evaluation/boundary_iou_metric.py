@@ -13,7 +13,7 @@ from mmseg.registry import METRICS
 from prettytable import PrettyTable
 from torch import Tensor
 
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, check_arguments
 from mmseg_pointrend.evaluation.boundaries import (
     boundary_band,
     class_map,
@@ -60,22 +60,18 @@ class BoundaryIoUMetric(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         ratio = isinstance(dilation, float) and 0 < dilation < 1
-        if not (ratio or is_pixels(dilation)):
-            raise InputError(
-                f'BoundaryIoUMetric.dilation={dilation!r} is no width: give a share of '
-                "the image's diagonal between 0 and 1, such as 0.005, or a whole "
-                'number of pixels of at least 1.'
-            )
-        if (
-            not isinstance(trimap_widths, Sequence)
-            or not all(map(is_pixels, trimap_widths))
-            or len(set(trimap_widths)) < len(trimap_widths)
-        ):
-            raise InputError(
-                f'BoundaryIoUMetric.trimap_widths={trimap_widths!r} is no list of '
-                'widths: give different whole numbers of pixels of at least 1, such as '
-                '(1, 2, 3, 5).'
-            )
+        are_widths = (
+            isinstance(trimap_widths, Sequence)
+            and all(map(is_pixels, trimap_widths))
+            and len(set(trimap_widths)) == len(trimap_widths)
+        )
+        rules = (
+            (ratio or is_pixels(dilation), f'{dilation=} is no width',
+             "a share of the image's diagonal below 1, or pixels of at least 1"),
+            (are_widths, f'{trimap_widths=} is no list of widths',
+             'different whole numbers of pixels, such as (1, 2, 3, 5)'),
+        )  # fmt: skip
+        check_arguments(rules, 'BoundaryIoUMetric.')
         self.dilation = dilation
         self.trimap_widths = trimap_widths
         self.ignore_index = ignore_index
@@ -95,8 +91,7 @@ class BoundaryIoUMetric(BaseMetric):
             if 'gt_sem_seg' not in sample:
                 raise InputError(
                     'BoundaryIoUMetric needs labels but a sample has no gt_sem_seg: '
-                    'add LoadAnnotations to the pipeline of the data set, or take '
-                    'BoundaryIoUMetric out of the evaluator.'
+                    'add LoadAnnotations to the pipeline, or remove the metric.'
                 )
             truth = label_map(sample['gt_sem_seg']['data'])
             prediction = label_map(sample['pred_sem_seg']['data'])
@@ -109,7 +104,7 @@ class BoundaryIoUMetric(BaseMetric):
             self.results.append(self.measure(truth, prediction))
 
     def measure(self, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        """Intersections and unions of an image, whose ids are integers (H, W).
+        """Find intersections and unions of an image, whose ids are integers (H, W).
 
         Returns:
             Pixels, (1 + widths, 2, classes): of the bands first, then of each trimap.
@@ -150,10 +145,10 @@ class BoundaryIoUMetric(BaseMetric):
 
     @staticmethod
     def percent(results: list[np.ndarray]) -> np.ndarray:
-        """IoU over the data set: (1 + widths, classes), NaN where there is no union.
+        """Divide the sums of :meth:`measure` over all images.
 
-        Args:
-            results: what :meth:`measure` found of each image.
+        Returns:
+            IoU, (1 + widths, classes), NaN where there is no union.
         """
         intersections, unions = np.moveaxis(np.sum(results, axis=0), 1, 0)
         with np.errstate(invalid='ignore'):
@@ -161,10 +156,10 @@ class BoundaryIoUMetric(BaseMetric):
 
 
 def is_pixels(value: Any) -> bool:
-    """Whether a value is a whole number of at least 1."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    """Tell whether a value is a whole number of at least 1."""
+    return type(value) is int and value >= 1
 
 
 def label_map(data: Tensor) -> np.ndarray:
-    """Labels (1, H, W) or (H, W) on any device, as an array (H, W)."""
+    """Make an array (H, W) of labels (1, H, W) or (H, W) on any device."""
     return data.reshape(data.shape[-2:]).cpu().numpy()

@@ -15,9 +15,10 @@ from mmseg_pointrend.rendering.grids import map_size, valid_regions
 
 
 class CascadeHead(BaseCascadeDecodeHead):
-    """Lets a point head be the last entry of ``CascadeEncoderDecoder``'s heads.
+    """Let a point head be the last entry of ``CascadeEncoderDecoder``'s heads.
 
-    :class:`PointRendEncoderDecoder` calls none of this.
+    :class:`PointRendEncoderDecoder` calls none of this. Feature maps are those of the
+    backbone or neck, coarse logits (N, K, h, w) those of the head before this one.
     """
 
     choose: Any
@@ -26,15 +27,7 @@ class CascadeHead(BaseCascadeDecodeHead):
     steps: Any
 
     def forward(self, feats: Sequence[Tensor], coarse: Tensor) -> Tensor:
-        """Render at the resolution of the finest features, in MMSegmentation's cascade.
-
-        Args:
-            feats: feature maps of the backbone or neck.
-            coarse: logits of the head before this one, (N, K, h, w).
-
-        Returns:
-            Logits, (N, K, H, W), float32.
-        """
+        """Render at the size of the finest features: logits (N, K, H, W), float32."""
         fine = self.choose_alone(feats)
         return self.render(fine, coarse, self.steps(coarse, map_size(fine[0])))
 
@@ -45,7 +38,7 @@ class CascadeHead(BaseCascadeDecodeHead):
         batch_data_samples: SampleList,
         train_cfg: dict | None = None,
     ) -> dict[str, Tensor]:
-        """Losses in MMSegmentation's cascade, see :meth:`point_loss`."""
+        """Compute :meth:`point_loss`."""
         return self.point_loss(self.choose_alone(feats), coarse, batch_data_samples)
 
     def predict(
@@ -55,17 +48,10 @@ class CascadeHead(BaseCascadeDecodeHead):
         batch_img_metas: list[dict],
         test_cfg: dict | None = None,
     ) -> Tensor:
-        """Render at the size of the input, in MMSegmentation's cascade.
+        """Render at the size of the input: logits (N, K, H, W), float32.
 
-        Args:
-            feats: feature maps of the backbone or neck.
-            coarse: logits of the head before this one, (N, K, h, w).
-            batch_img_metas: meta information of each image; that of the first one has
-                the size of the window in ``img_shape`` where windows slide.
-            test_cfg: says whether they do.
-
-        Returns:
-            Logits, (N, K, H, W), float32.
+        Where windows slide (``test_cfg`` says so), ``img_shape`` of the first image is
+        the size of the window.
         """
         meta = batch_img_metas[0]
         slides = (test_cfg or {}).get('mode') == 'slide'
@@ -83,14 +69,9 @@ class CascadeHead(BaseCascadeDecodeHead):
         Raises:
             InputError: as :meth:`choose`, or other maps are asked for.
         """
-        for asked, what in (
-            (self.reads_decode_head, "in_index names 'decode_head'"),
-            (self.fine_from == 'backbone', "fine_from='backbone'"),
-        ):
-            if asked:
-                raise InputError(
-                    f'point_head.{what} needs maps that '
-                    "model.type='PointRendEncoderDecoder' alone gives: use it, or "
-                    'remove that.'
-                )
+        if self.reads_decode_head or self.fine_from == 'backbone':
+            raise InputError(
+                "point_head.in_index=['decode_head'] or fine_from='backbone' needs "
+                "model.type='PointRendEncoderDecoder': use it, or remove that."
+            )
         return self.choose(feats)

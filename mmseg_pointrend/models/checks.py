@@ -36,7 +36,7 @@ def class_of(cfg: dict[str, Any]) -> Any:
 
 
 def numbered(key: str, heads: Sequence[T]) -> Iterator[tuple[str, T]]:
-    """Heads with their names in the config: ``key``, or ``key[0]`` and so on."""
+    """Name heads as in the config: ``key``, or ``key[0]`` and so on."""
     for i, head in enumerate(heads):
         yield (key if len(heads) == 1 else f'{key}[{i}]'), head
 
@@ -47,16 +47,15 @@ def check_fine_features(in_index: Any, in_channels: Any) -> None:
     Raises:
         InputError: names the first that is wrong.
     """
-    rules = (
-        (not isinstance(in_index, int), f'{in_index=}', f'a list, [{in_index}]'),
-        (isinstance(in_index, int) or is_index_list(in_index), f'{in_index=}',
+    for name, value, right, wanted in (
+        ('in_index', in_index, is_index_list(in_index),
          "a list of numbers of feature maps, and 'decode_head' at most once"),
-        (not isinstance(in_channels, int), f'{in_channels=}',
-         f'a list, [{in_channels}]'),
-        (isinstance(in_channels, int) or is_channel_list(in_channels),
-         f'{in_channels=}', 'a list of positive integers'),
-    )  # fmt: skip
-    check_arguments(rules, 'point_head.')
+        ('in_channels', in_channels, is_channel_list(in_channels),
+         'a list of positive integers'),
+    ):  # fmt: skip
+        if isinstance(value, int):
+            wanted = f'a list, [{value}]'
+        check_arguments([(right, f'{name}={value!r}', wanted)], 'point_head.')
     if len(in_index) != len(in_channels):
         raise InputError(
             f'point_head.{in_channels=}: give as many entries as {in_index=}.'
@@ -88,18 +87,13 @@ def check_point_head(head: Any) -> None:
         ('padding_mode', head.padding_mode in ('border', 'zeros'),
          "'border' or 'zeros'"),
     )  # fmt: skip
-    check_arguments(
-        ((right, f'{name}={getattr(head, name)!r}', wanted)
-         for name, right, wanted in rules),
-        'point_head.',
-    )  # fmt: skip
+    for name, right, wanted in rules:
+        given = f'{name}={getattr(head, name)!r}'
+        check_arguments([(right, given, wanted)], 'point_head.')
 
 
 def is_index_list(in_index: Any) -> bool:
-    """Whether feature maps are named in a way that has one meaning.
-
-    The decode head's features follow those of the backbone, so -1 is theirs.
-    """
+    """Tell whether each name has one meaning; with the decode head's, -1 has two."""
     if not isinstance(in_index, list | tuple):
         return False
     numbers = [index for index in in_index if type(index) is int]  # True is no number
@@ -110,7 +104,7 @@ def is_index_list(in_index: Any) -> bool:
 
 
 def is_channel_list(in_channels: Any) -> bool:
-    """Whether channels are counted, one map each."""
+    """Tell whether channels are counted, one number a map."""
     return isinstance(in_channels, list | tuple) and all(
         type(count) is int and count > 0 for count in in_channels
     )
@@ -165,11 +159,9 @@ def check_hosts(decode_head: Any, num_stages: int | None) -> None:
 
 def obstacle_of(head: Any) -> str | None:
     """Say what keeps a class of decode heads from hosting points, if anything."""
+    bases = BaseDecodeHead, BaseCascadeDecodeHead
     for method in ('loss', 'predict'):
-        common = [
-            getattr(base, method) for base in (BaseDecodeHead, BaseCascadeDecodeHead)
-        ]
-        if getattr(head, method, None) not in common:
+        if getattr(head, method, None) not in [getattr(one, method) for one in bases]:
             return f'has its own {method}()'
     owner = next(kind for kind in head.__mro__ if 'loss_by_feat' in vars(kind))
     if owner.__name__ in NOT_ONE_MAP:
@@ -223,12 +215,9 @@ def check_windows(test_cfg: dict[str, Any]) -> None:
 
 
 def check_maps(maps: Any) -> None:
-    """Refuse a backbone or neck that returns one map and no list of maps.
+    """Refuse, by an :class:`InputError`, one map instead of a list of maps.
 
     An index would pick an image of the batch.
-
-    Raises:
-        InputError: it does.
     """
     if isinstance(maps, Tensor):
         raise InputError(
@@ -249,7 +238,7 @@ def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> N
         feats: feature maps of the backbone or neck, (N, C, H, W) each.
 
     Raises:
-        InputError: they differ; the sentence says what to set.
+        InputError: they differ.
     """
     if not hasattr(head, 'in_index'):
         return
@@ -276,11 +265,9 @@ def check_channels(key: str, head: BaseDecodeHead, feats: Sequence[Tensor]) -> N
         )
     channels = [one.shape[1] for one in maps]
     given = head.in_channels
-    if head.input_transform == 'resize_concat':
-        fits = sum(channels) == given
-    else:
-        fits = channels == ([given] if single else list(given))
-    if not fits:
+    concatenated = head.input_transform == 'resize_concat'
+    found = [sum(channels)] if concatenated else channels
+    if found != (list(given) if isinstance(given, list | tuple) else [given]):
         names = ['decode_head' if index in decoder else index for index in indices]
         wanted = channels[0] if single else channels
         got = f'map {indices[0]} has' if single else f'maps {names} have'

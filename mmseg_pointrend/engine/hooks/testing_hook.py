@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
@@ -44,15 +45,11 @@ class TestingHook(Hook):
 
 
 def check_weights(model: Any, checkpoint: dict, source: str) -> None:
-    """Refuse to test a model with weights that are not its own.
-
-    Args:
-        model: the model, also wrapped for several processes or augmentation.
-        checkpoint: what the file holds. Weights of the auxiliary head may be missing.
-        source: file or URL.
+    """Refuse to test a model, also a wrapped one, with weights that are not its own.
 
     Raises:
-        InputError: weights are missing or have another shape.
+        InputError: weights are missing, except of the auxiliary head, or have another
+            shape; it names ``source``, the file or URL of the checkpoint.
     """
     model = unwrapped(model)
     saved = {
@@ -62,8 +59,7 @@ def check_weights(model: Any, checkpoint: dict, source: str) -> None:
     wanted = {
         name: value.shape
         for name, value in model.state_dict().items()
-        if not name.startswith('auxiliary_head.')
-        and not name.endswith('num_batches_tracked')
+        if not re.search(r'^auxiliary_head\.|num_batches_tracked$', name)
     }
     wrong = [name for name, shape in wanted.items() if saved.get(name) != shape]
     if not wrong:
