@@ -6,12 +6,11 @@ tools/check_dataset.py configs/pointrend_deeplabv3plus_cityscapes.py --workers 8
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
 try:
-    from mmengine import dump
-
     from mmseg_pointrend.datasets.validation import (
         SPLITS,
         as_json,
@@ -19,7 +18,8 @@ try:
         summary,
     )
     from mmseg_pointrend.engine.config import add_cfg_options, load_config
-    from mmseg_pointrend.errors import InputError, exit_with_sentence
+    from mmseg_pointrend.errors import exit_with_sentence
+    from mmseg_pointrend.files import atomic_write
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
@@ -48,13 +48,8 @@ def main() -> None:
     found = check_config(cfg, args.split, workers=args.workers)
     print(*summary(found), sep='\n')
     if args.json:
-        try:
-            dump(as_json(found), args.json, file_format='json', indent=2)
-        except OSError as error:
-            raise InputError(
-                f'cannot write --json {args.json} ({error.strerror}): give another '
-                'path.'
-            ) from error
+        with atomic_write(args.json) as temporary:
+            temporary.write_text(json.dumps(as_json(found), indent=2))
     if any(finding.is_error for _, findings in found.values() for finding in findings):
         raise SystemExit(1)
 

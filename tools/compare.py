@@ -25,7 +25,7 @@ try:
         load_for_testing,
         score_checkpoint,
     )
-    from mmseg_pointrend.studies.accuracy.training import Contender, recipe_of, train
+    from mmseg_pointrend.studies.accuracy.training import recipe_of, train
 except ImportError as error:
     raise SystemExit(f'error: {error}') from None
 
@@ -70,10 +70,10 @@ def main() -> None:
     data = {f'{one}.dataset.data_root': args.data_root for one in loaders}
     data['train_dataloader.num_workers'] = args.workers
     start = train(
-        Contender('plain', str(CONFIGS / CONTENDERS['plain']), {}),
+        str(CONFIGS / CONTENDERS['plain']),
         args.work_dir / f'{BASE}_seed{args.base_seed}',
+        {**data, 'randomness.seed': args.base_seed},
         iterations=args.base_iterations,
-        options={**data, 'randomness.seed': args.base_seed},
     )
     rows, runners = {}, {}
     for seed in args.seeds:
@@ -81,12 +81,12 @@ def main() -> None:
             name = f'{args.name or key}_seed{seed}'
             folder = args.work_dir / name
             checkpoint = train(
-                Contender(name, str(CONFIGS / CONTENDERS[key]), args.cfg_options),
+                str(CONFIGS / CONTENDERS[key]),
                 folder,
+                {**data, 'randomness.seed': seed, **args.cfg_options},
                 iterations=args.iterations,
                 start=start,
                 lr_factor=args.lr_factor,
-                options={**data, 'randomness.seed': seed},
             )
             cfg = load_config(str(recipe_of(folder)), work_dir=str(folder / 'score'))
             if seed == args.seeds[0]:

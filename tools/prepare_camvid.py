@@ -1,13 +1,18 @@
-"""Lays out CamVid, in its 11-class or its original form, and checks it."""
+"""Lay out CamVid, in its 11-class or its original form, and check it."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
+
+try:
+    from mmseg_pointrend.datasets.preparation.prepare_camvid import prepare_camvid
+    from mmseg_pointrend.errors import exit_with_sentence
+except ImportError as error:
+    raise SystemExit(f'error: {error}') from None
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'source',
@@ -16,9 +21,7 @@ def parse_args() -> argparse.Namespace:
         'is only checked',
     )
     parser.add_argument(
-        '--out',
-        default='data/camvid',
-        help='the folder to make (default: %(default)s)',
+        '--out', default='data/camvid', help='the folder to make (default: %(default)s)'
     )
     parser.add_argument(
         '--workers',
@@ -36,26 +39,19 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='take a partial data set: do not ask for 367/101/233 pairs',
     )
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    from mmseg_pointrend.datasets.preparation.prepare_camvid import prepare_camvid
-    from mmseg_pointrend.errors import exit_with_sentence
-
-    with exit_with_sentence():
-        prepare_camvid(
-            args.source,
-            args.out,
-            workers=args.workers,
-            full_size=args.full_size,
-            check_counts=not args.any_count,
-        )
+    args = parser.parse_args()
+    prepare_camvid(
+        args.source,
+        args.out,
+        workers=args.workers,
+        full_size=args.full_size,
+        check_counts=not args.any_count,
+    )
 
 
 if __name__ == '__main__':
     try:
-        main()
+        with exit_with_sentence():
+            main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        raise SystemExit(130) from None

@@ -1,13 +1,20 @@
-"""Makes the labelTrainIds maps of an unpacked Cityscapes folder and checks it."""
+"""Make the labelTrainIds maps of an unpacked Cityscapes folder and check it."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
+
+try:
+    from mmseg_pointrend.datasets.preparation.prepare_cityscapes import (
+        prepare_cityscapes,
+    )
+    from mmseg_pointrend.errors import exit_with_sentence
+except ImportError as error:
+    raise SystemExit(f'error: {error}') from None
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', help='the folder with leftImg8bit and gtFine')
     parser.add_argument(
@@ -21,28 +28,13 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='take a partial data set: do not ask for 2975/500/1525 images',
     )
-    return parser.parse_args()
-
-
-def main() -> int:
-    args = parse_args()
-    from mmseg_pointrend.datasets.preparation.prepare_cityscapes import (
-        prepare_cityscapes,
-    )
-    from mmseg_pointrend.errors import InputError
-
-    try:
-        prepare_cityscapes(
-            args.root, workers=args.workers, check_counts=not args.any_count
-        )
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    args = parser.parse_args()
+    prepare_cityscapes(args.root, workers=args.workers, check_counts=not args.any_count)
 
 
 if __name__ == '__main__':
     try:
-        sys.exit(main())
+        with exit_with_sentence():
+            main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        raise SystemExit(130) from None

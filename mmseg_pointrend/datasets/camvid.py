@@ -8,10 +8,23 @@ from typing import Any, ClassVar
 
 from mmseg.registry import DATASETS
 
-from mmseg_pointrend.datasets.checked import CheckedFiles, check_folders
+from mmseg_pointrend.datasets.checked import CheckedFiles
 from mmseg_pointrend.errors import InputError
 
-VOID = 11
+PALETTE = {
+    'sky': [128, 128, 128],
+    'building': [128, 0, 0],
+    'pole': [192, 192, 128],
+    'road': [128, 64, 128],
+    'pavement': [60, 40, 222],
+    'tree': [128, 128, 0],
+    'sign': [192, 128, 128],
+    'fence': [64, 64, 128],
+    'car': [64, 0, 128],
+    'pedestrian': [64, 64, 0],
+    'bicyclist': [0, 128, 192],
+}
+VOID = len(PALETTE)
 IMAGE_SUFFIXES = ('.png', '.jpg')
 
 
@@ -29,32 +42,7 @@ class CamVidDataset(CheckedFiles):
     """
 
     METAINFO: ClassVar[dict] = dict(
-        classes=(
-            'sky',
-            'building',
-            'pole',
-            'road',
-            'pavement',
-            'tree',
-            'sign',
-            'fence',
-            'car',
-            'pedestrian',
-            'bicyclist',
-        ),
-        palette=[
-            [128, 128, 128],
-            [128, 0, 0],
-            [192, 192, 128],
-            [128, 64, 128],
-            [60, 40, 222],
-            [128, 128, 0],
-            [192, 128, 128],
-            [64, 64, 128],
-            [64, 0, 128],
-            [64, 64, 0],
-            [0, 128, 192],
-        ],
+        classes=tuple(PALETTE), palette=list(PALETTE.values())
     )
 
     img_suffix: str | None
@@ -69,7 +57,6 @@ class CamVidDataset(CheckedFiles):
             InputError: as in :class:`CheckedFiles`, or the images are of two kinds.
         """
         if self.img_suffix is None:
-            check_folders(self)
             folder = Path(self.data_prefix['img_path'])
             # Without images the error is that of CheckedFiles.
             self.img_suffix = find_image_suffix(folder) or '{.png,.jpg}'
@@ -85,9 +72,9 @@ def find_image_suffix(folder: Path) -> str | None:
     """The one of ``IMAGE_SUFFIXES`` that files below ``folder`` have, if any.
 
     Raises:
-        InputError: Files have both.
+        InputError: files have both.
     """
-    found = [suffix for suffix in IMAGE_SUFFIXES if any(folder.glob(f'**/*{suffix}'))]
+    found = [suffix for suffix in IMAGE_SUFFIXES if any(folder.rglob(f'[!.]*{suffix}'))]
     if len(found) > 1:
         raise InputError(
             f'{folder} holds both *.png and *.jpg: remove one kind, or set img_suffix '

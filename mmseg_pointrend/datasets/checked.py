@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,16 @@ from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
-from mmseg_pointrend.datasets.loading import LoadImage
-from mmseg_pointrend.datasets.pairs import load_image, load_label
+from mmseg_pointrend.datasets.loading import find_step
 from mmseg_pointrend.errors import InputError, name_some
 
 
 class CheckedFiles(BaseSegDataset):
     """Mixin for datasets on local disk: every fault of the data names its file.
 
-    Folders and pairs of images and labels are checked when the dataset is built;
-    readability, sizes and label ids when a sample is loaded.
+    Folders and pairs of images and labels are checked when the dataset is built; what
+    the files hold when the pipeline's ``LoadImageFromFile`` and ``LoadAnnotations``
+    read them, which find ``num_classes`` and ``ignore_index`` in every sample.
     """
 
     def full_init(self) -> None:
@@ -31,7 +30,7 @@ class CheckedFiles(BaseSegDataset):
             InputError: a folder is missing or empty, or images have no label.
         """
         super().full_init()
-        if not any(map(find_label_loader, self.pipeline.transforms)):
+        if find_step(self.pipeline, LoadAnnotations) is None:
             return
         wanted = [self.get_data_info(i)['seg_map_path'] for i in range(len(self))]
         missing = [path for path in wanted if not Path(path).is_file()]
@@ -46,78 +45,38 @@ class CheckedFiles(BaseSegDataset):
         """List the samples, whether they have labels or not.
 
         Raises:
-            InputError: a folder is missing or empty.
+            InputError: a folder or the list of images is missing or empty.
         """
-        check_folders(self)
-        samples = super().load_data_list()
-        check_any(self, samples)
-        return samples
-
-    def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on a sample.
-
-        Raises:
-            BadFile: as in :func:`~mmseg_pointrend.datasets.pairs.load_image` and
-                :func:`~mmseg_pointrend.datasets.pairs.load_label`.
-        """
-        results = self.get_data_info(idx)
-        for step in self.pipeline.transforms:
-            loader = find_label_loader(step)
-            if isinstance(step, LoadImage):
-                results = load_image(step, results)
-            elif loader is None:
-                results = step(results)
-            else:
-                num_classes = len(self.metainfo['classes'])
-                labelled = load_label(loader, results, num_classes, self.ignore_index)
-                results = labelled if loader is step else step(results)
-            if results is None:
-                return None
-        return results
-
-
-def check_folders(dataset: BaseSegDataset) -> None:
-    """Raise an :class:`InputError` if a data set's folder or list is missing."""
-    for key, folder in dataset.data_prefix.items():
-        if folder and not fileio.isdir(folder, backend_args=dataset.backend_args):
+        for key, folder in self.data_prefix.items():
+            if folder and not fileio.isdir(folder, backend_args=self.backend_args):
+                raise InputError(
+                    f'the data folder {Path(folder).absolute()} ({key}) does not exist:'
+                    ' link the data set there, or set data_root of '
+                    'train_dataloader.dataset, val_dataloader.dataset and '
+                    'test_dataloader.dataset.'
+                )
+        # MMSegmentation would take all images instead.
+        if self.ann_file and not Path(self.ann_file).is_file():
             raise InputError(
-                f'the data folder {Path(folder).absolute()} ({key}) does not exist:'
-                ' link the data set there, or set data_root of '
-                'train_dataloader.dataset, val_dataloader.dataset and '
-                'test_dataloader.dataset.'
+                f'the list of images {self.ann_file} (ann_file) does not exist: correct'
+                ' the path, or remove the key to read the whole folder.'
             )
-    # MMSegmentation would take all images instead.
-    if dataset.ann_file and not Path(dataset.ann_file).is_file():
-        raise InputError(
-            f'the list of images {dataset.ann_file} (ann_file) does not exist: correct '
-            'the path, or remove the key to read the whole folder.'
+        samples = super().load_data_list()
+        if not samples:
+            raise InputError(
+                f'no *{self.img_suffix} in {self.data_prefix["img_path"]}: check '
+                'data_prefix.img_path and img_suffix of the dataset.'
+            )
+        names = {os.path.basename(sample['img_path']) for sample in samples}
+        if self.ann_file and self.img_suffix in names:
+            raise InputError(
+                f'the list of images {self.ann_file} (ann_file) has a blank line: '
+                'remove it.'
+            )
+        ids = dict(
+            num_classes=len(self.metainfo['classes']), ignore_index=self.ignore_index
         )
-
-
-def check_any(dataset: BaseSegDataset, samples: Sequence[dict[str, Any]]) -> None:
-    """Raise an :class:`InputError` if a data set lists no samples, or an empty name."""
-    if not samples:
-        raise InputError(
-            f'no *{dataset.img_suffix} in {dataset.data_prefix["img_path"]}: check '
-            'data_prefix.img_path and img_suffix of the dataset.'
-        )
-    names = {os.path.basename(sample['img_path']) for sample in samples}
-    if dataset.ann_file and dataset.img_suffix in names:
-        raise InputError(
-            f'the list of images {dataset.ann_file} (ann_file) has a blank line: '
-            'remove it.'
-        )
-
-
-def find_label_loader(step: Any) -> LoadAnnotations | None:
-    """A transform itself, or the one inside ``TestTimeAug``, if it loads labels."""
-    if isinstance(step, LoadAnnotations):
-        return step
-    for branch in getattr(step, 'subroutines', []):
-        for inner in branch.transforms:
-            if isinstance(inner, LoadAnnotations):
-                return inner
-    return None
+        return [{**sample, **ids} for sample in samples]
 
 
 @DATASETS.register_module()

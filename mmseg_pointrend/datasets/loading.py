@@ -1,30 +1,39 @@
-"""Loads images for training and inference, or says in one sentence why it cannot."""
+"""The transforms that load images and labels: read once, checked from those bytes.
+
+A sample of :class:`~mmseg_pointrend.datasets.checked.CheckedFiles` carries
+``num_classes`` and ``ignore_index``. With it, what is read must also be what the file
+shows; without, as in MMSegmentation's other data sets and inference functions, all is
+taken that can be read whole.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+import cv2
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
-from mmseg.datasets.transforms import LoadImageFromNDArray
+from mmcv.transforms import BaseTransform
+from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromNDArray
 from mmseg.registry import TRANSFORMS
 
-from mmseg_pointrend.datasets.files import BadFile, decode
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.datasets.reading import BadFile, decode, header_of, read_whole
+from mmseg_pointrend.errors import InputError, name_some
 
+Step = TypeVar('Step', bound=BaseTransform)
 ARRAY_TYPES = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
 """What OpenCV resizes."""
+BAD_IDS = 'label ids out of range'
 
 
+# inference_model renames a pipeline's first transform when it meets an array, for good:
+# with one class behind both names, files and arrays follow each other on one model.
 @TRANSFORMS.register_module(['LoadImageFromFile', 'LoadImageFromNDArray'], force=True)
 class LoadImage(LoadImageFromNDArray):
     """MMCV's ``LoadImageFromFile`` and MMSegmentation's ``LoadImageFromNDArray``.
 
-    MMSegmentation's inference functions look for these two by name, so this class takes
-    both names in MMSegmentation's registry. What they read, it reads to the same
-    values; what they read in part or not at all, it refuses. As it takes whatever it
-    gets, files and arrays may follow each other on one model.
+    What they read, it reads to the same values; what they read in part or not at all,
+    it refuses.
 
     Args:
         kwargs: as in MMCV's ``LoadImageFromFile``.
@@ -42,18 +51,28 @@ class LoadImage(LoadImageFromNDArray):
             None where ``ignore_empty`` asks for it.
 
         Raises:
-            InputError: the file cannot be read whole, or the array is no image.
+            InputError: the file cannot be read whole, or the array is no image; or a
+                sample of ``CheckedFiles`` loses half of its bits, or transparency.
         """
         if 'img' in results:
             check_array(results['img'])
             return super().transform(results)
-        load = partial(LoadImageFromFile.transform, self)
+        path = results['img_path']
+        if not isinstance(path, str | Path):
+            raise InputError(
+                'an image is a file name or an array (H, W, 3), not '
+                f'{type(path).__name__}: convert it.'
+            )
         try:
-            return decode(load, results, 'img_path', self.backend_args)
+            content = read_whole(path, self.backend_args)
+            image = decode(path, content, self.color_type, self.imdecode_backend)
         except BadFile:
             if self.ignore_empty:
                 return None
             raise
+        if 'num_classes' in results:
+            check_nothing_is_lost(path, content, image)
+        return {**super().transform({**results, 'img': image}), 'img_path': path}
 
 
 def check_array(image: np.ndarray) -> None:
@@ -77,3 +96,138 @@ def check_array(image: np.ndarray) -> None:
             'the image has values that are NaN or infinite: replace them by numbers '
             'from 0 to 255.'
         )
+
+
+def check_nothing_is_lost(path: str | Path, content: bytes, image: np.ndarray) -> None:
+    """Refuse an image, (H, W) or (H, W, C), that is not what its file shows.
+
+    Raises:
+        BadFile: reading dropped half of its bits, or transparency.
+    """
+    header = header_of(content)
+    if header is None or image.dtype != np.uint8:
+        return
+    if any(';16' in str(tile.args) for tile in header.tile):
+        raise BadFile(
+            f'{path} has 16 bits a channel, of which LoadImageFromFile reads the upper '
+            '8: convert it to 8 bits.',
+            '16-bit image',
+        )
+    keeps_alpha = image.shape[2:] == (4,)
+    if header.has_transparency_data and not keeps_alpha:
+        alpha = np.asarray(header.convert('RGBA'))[..., 3]
+        if alpha.min() < 255:
+            raise BadFile(
+                f'{path} (mode {header.mode}) is transparent in places and read with '
+                'the colours hidden there: paint it on a background and save it as '
+                'RGB.',
+                'transparent image',
+            )
+
+
+# From a PNG with a flipped bit Pillow may read other ids than were written.
+@TRANSFORMS.register_module('LoadAnnotations', force=True)
+class LoadLabel(LoadAnnotations):
+    """MMSegmentation's ``LoadAnnotations``, for files that are whole.
+
+    Of a sample of ``CheckedFiles``, every pixel of the image must have one known id.
+
+    Args:
+        kwargs: as in MMSegmentation's ``LoadAnnotations``.
+    """
+
+    def _load_seg_map(self, results: dict[str, Any]) -> None:
+        """Put ``gt_seg_map``, ids (H, W), uint8, into ``results``.
+
+        Raises:
+            BadFile: the file is missing, empty, damaged or no image; or, of a sample
+                of ``CheckedFiles``, its shape, its size or its ids do not fit.
+            InputError: ``reduce_zero_label`` is not that of the data set.
+        """
+        path = results['seg_map_path']
+        content = read_whole(path, self.backend_args)
+        values = decode(path, content, 'unchanged', self.imdecode_backend)
+        if values.shape[2:] == (1,):
+            values = values[..., 0]
+        new_ids = self._new_ids(results)
+        if 'num_classes' in results:
+            check_label(path, values, new_ids, results)
+        label: np.ndarray = np.ascontiguousarray(values, np.uint8)
+        if not np.array_equal(new_ids, np.arange(256)):
+            label = cv2.LUT(label, new_ids)
+        results['gt_seg_map'] = label
+        results['seg_fields'].append('gt_seg_map')
+
+    def _new_ids(self, results: dict[str, Any]) -> np.ndarray:
+        """What MMSegmentation makes of each value in a file, (256,), uint8."""
+        reduces = results['reduce_zero_label']
+        if self.reduce_zero_label not in (None, reduces):
+            raise InputError(
+                f'reduce_zero_label is {reduces} in the data set but '
+                f'{self.reduce_zero_label} in LoadAnnotations of its pipeline: set it '
+                'on the data set only.'
+            )
+        ids = [255, *range(254), 255] if reduces else range(256)
+        mapped = results.get('label_map') or {}
+        return np.array([mapped.get(i, i) for i in ids], np.uint8)
+
+
+def check_label(
+    path: str | Path, values: np.ndarray, new_ids: np.ndarray, results: dict[str, Any]
+) -> None:
+    """Refuse a label that is not one known id for each pixel of its image.
+
+    Args:
+        path: name of the file.
+        values: what it holds, (H, W) or (H, W, C).
+        new_ids: what each becomes, (256,).
+        results: of the image, with ``num_classes`` and ``ignore_index``.
+
+    Raises:
+        BadFile: values do not fit into 8 bits, the shape is not that of the image, or
+            ids are neither classes nor ignored.
+    """
+    if values.dtype not in (np.uint8, np.bool_):
+        with np.errstate(invalid='ignore'):
+            cut = values[values != values.astype(np.uint8)]
+        if cut.size:
+            raise BadFile(
+                f'{path} holds the value {cut[0]:g} ({values.dtype}), and '
+                'MMSegmentation cuts labels to 8 bits: store one whole number from 0 '
+                'to 255 a pixel.',
+                BAD_IDS,
+            )
+    shape = 'x'.join(map(str, values.shape))
+    if values.ndim > 2:
+        raise BadFile(
+            f'{path} has shape {shape}, a picture in colours: convert it to one 8-bit '
+            'id a pixel.',
+            'colour label',
+        )
+    height, width = results.get('ori_shape', values.shape)
+    if values.shape != (height, width):
+        raise BadFile(
+            f'{path} has shape {shape} but its image {results["img_path"]} has '
+            f'{height}x{width}: every pixel needs one label.',
+            'size mismatch',
+        )
+    num_classes, ignored = results['num_classes'], results['ignore_index']
+    unknown = (new_ids >= num_classes) & (new_ids != ignored)
+    ids = values.astype(np.uint8)
+    if cv2.LUT(ids, unknown.view(np.uint8)).any():
+        wrong = np.unique(new_ids[ids[unknown[ids]]]).tolist()
+        after = ' after reduce_zero_label' if results['reduce_zero_label'] else ''
+        raise BadFile(
+            f'{path} holds the label ids [{name_some(wrong)}]{after}, but the '
+            f'{num_classes} classes are 0 to {num_classes - 1} and {ignored} is '
+            'ignored: convert the labels or set metainfo.classes.',
+            BAD_IDS,
+        )
+
+
+def find_step(step: Any, kind: type[Step]) -> Step | None:
+    """The first transform of a kind in a pipeline, also inside ``TestTimeAug``."""
+    if isinstance(step, kind):
+        return step
+    parts = getattr(step, 'subroutines', getattr(step, 'transforms', ()))
+    return next(filter(None, (find_step(part, kind) for part in parts)), None)

@@ -1,37 +1,30 @@
-"""Checks every file of a config's data sets before a training meets them."""
+"""Check every file of a config's data sets before a training meets them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import mmengine.fileio as fileio
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
-from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
+from PIL.ImageFile import ImageFile
 
-from mmseg_pointrend.datasets.checked import (
-    check_any,
-    check_folders,
-    find_label_loader,
-)
-from mmseg_pointrend.datasets.files import BadFile
-from mmseg_pointrend.datasets.loading import LoadImage
-from mmseg_pointrend.datasets.pairs import (
-    image_doubts,
-    label_doubts,
-    load_image,
-    load_label,
-)
-from mmseg_pointrend.datasets.preparation.workers import check_workers, run_in_workers
+from mmseg_pointrend.datasets.checked import CheckedFiles
+from mmseg_pointrend.datasets.loading import LoadImage, LoadLabel, find_step
+from mmseg_pointrend.datasets.preparation.workers import run_in_workers
+from mmseg_pointrend.datasets.reading import BadFile, header_of
 from mmseg_pointrend.errors import InputError, one_line
 
 SPLITS = ('train', 'val', 'test')
+EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -52,25 +45,10 @@ class Finding:
     sentence: str
 
 
+Doubts = Iterator[tuple[str, str]]
+"""What is odd about a file in two or three words, and a sentence with its name."""
 Found = dict[str, tuple[int, list[Finding]]]
 """The number of images and the findings of each split."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a data set asks of its files.
-
-    Attributes:
-        image_loader: the pipeline's transform.
-        label_loader: the pipeline's transform; None where labels are not read.
-        num_classes: number of classes.
-        ignore_index: id of ignored pixels.
-    """
-
-    image_loader: LoadImage
-    label_loader: LoadAnnotations | None
-    num_classes: int
-    ignore_index: int
 
 
 def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
@@ -89,26 +67,22 @@ def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
     Raises:
         InputError: the config does not say what to read.
     """
-    check_workers(workers)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    found: Found = {}
-    seen: dict[str, list[dict]] = {}
     splits = splits or [split for split in SPLITS if cfg.get(f'{split}_dataloader')]
     if not splits:
         raise InputError(
             'the config has no train_, val_ or test_dataloader: add one, or give '
             'another config.'
         )
+    found: Found = {}
+    seen: dict[str, list[dict]] = {}
     for split in splits:
-        key = f'{split}_dataloader.dataset'
-        loader = cfg.get(f'{split}_dataloader')
-        if not loader:
-            raise InputError(f'the config has no {key}: leave {split} out of --split.')
+        loader = cfg.get(f'{split}_dataloader') or {}
         dataset_cfgs = list(find_datasets(loader.get('dataset')))
         if not dataset_cfgs:
             raise InputError(
-                f'{key} names no data set of MMSegmentation: give one that derives '
-                'from BaseSegDataset.'
+                f'{split}_dataloader.dataset names no data set of MMSegmentation: give '
+                f'one that derives from BaseSegDataset, or leave out --split {split}.'
             )
         same = [other for other, cfgs in seen.items() if cfgs == dataset_cfgs]
         if same:
@@ -116,15 +90,13 @@ def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
             continue
         seen[split] = dataset_cfgs
         results = [check_dataset(one, split, workers) for one in dataset_cfgs]
-        found[split] = (
-            sum(count for count, _ in results),
-            [finding for _, findings in results for finding in findings],
-        )
+        counts, findings = zip(*results, strict=True)
+        found[split] = sum(counts), [*chain(*findings)]
     return found
 
 
 def find_datasets(cfg: Any) -> Iterator[dict[str, Any]]:
-    """Configs of data sets, in a config that may wrap them."""
+    """Configs of data sets, in a config that may wrap them; their types are classes."""
     if isinstance(cfg, list):
         for item in cfg:
             yield from find_datasets(item)
@@ -132,7 +104,7 @@ def find_datasets(cfg: Any) -> Iterator[dict[str, Any]]:
         kind = cfg.get('type')
         kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         if isinstance(kind, type) and issubclass(kind, BaseSegDataset):
-            yield cfg
+            yield {**cfg, 'type': kind}
         else:
             yield from find_datasets(cfg.get('dataset') or cfg.get('datasets'))
 
@@ -140,60 +112,43 @@ def find_datasets(cfg: Any) -> Iterator[dict[str, Any]]:
 def check_dataset(
     cfg: dict[str, Any], split: str, workers: int
 ) -> tuple[int, list[Finding]]:
-    """As :func:`check_config`, for one data set."""
+    """As :func:`check_config`, for one data set, which gets the checks of ours."""
+    key = f'{split}_dataloader.dataset'
+    kind = cfg['type']
+    if not issubclass(kind, CheckedFiles):
+        kind = type(kind.__name__, (CheckedFiles, kind), {})
     try:
-        dataset = DATASETS.build({**cfg, 'lazy_init': True})
+        dataset = DATASETS.build({**cfg, 'type': kind, 'lazy_init': True})
     except Exception as error:
         raise InputError(
-            f'the data set of {split} cannot be built ({one_line(error)}): mend '
-            f'{split}_dataloader.dataset.'
+            f'the data set of {split} cannot be built ({one_line(error)}): mend {key}.'
         ) from error
-    rules = rules_of(dataset, split)
-    dataset.serialize_data = False
-    try:
-        check_folders(dataset)
-        # Not the class's own full_init, which may stop at a missing label.
-        BaseSegDataset.full_init(dataset)
-        check_any(dataset, dataset.data_list)
-    except InputError as error:
-        return 0, [Finding(True, 'missing data', str(dataset.data_root), str(error))]
-    findings = lone_labels(dataset) if rules.label_loader else []
-    samples = dataset.data_list
-    found = run_in_workers(
-        partial(check_sample, rules), samples, workers=workers, description=split
-    )
-    return len(samples), findings + [one for each in found for one in each]
-
-
-def rules_of(dataset: BaseSegDataset, split: str) -> Rules:
-    """What a data set's pipeline and classes ask of its files.
-
-    Raises:
-        InputError: the pipeline loads no images, labels have no folder, there are no
-            classes, or the pipeline contradicts the data set.
-    """
-    key = f'{split}_dataloader.dataset'
-    steps = dataset.pipeline.transforms
-    image_loader = next((step for step in steps if isinstance(step, LoadImage)), None)
-    label_loader = next(filter(None, map(find_label_loader, steps)), None)
-    classes = dataset.metainfo.get('classes')
+    image_loader = find_step(dataset.pipeline, LoadImage)
+    label_loader = find_step(dataset.pipeline, LoadLabel)
     if image_loader is None:
         raise InputError(f'{key}.pipeline has no LoadImageFromFile: add it.')
-    if not classes:
+    if not dataset.metainfo.get('classes'):
         raise InputError(f'{key} has no classes: set metainfo=dict(classes=(...)).')
     if label_loader and 'seg_map_path' not in dataset.data_prefix:
         raise InputError(
             f'{key}.pipeline has LoadAnnotations but data_prefix has no seg_map_path: '
             'add the folder of the labels, or remove the transform.'
         )
-    reduces = dataset.reduce_zero_label
-    if label_loader and label_loader.reduce_zero_label not in (None, reduces):
-        raise InputError(
-            f'{key}.reduce_zero_label={reduces} but LoadAnnotations of its pipeline '
-            f'has {label_loader.reduce_zero_label}: set it on the data set only.'
-        )
     image_loader.ignore_empty = False
-    return Rules(image_loader, label_loader, len(classes), dataset.ignore_index)
+    dataset.serialize_data = False
+    try:
+        # Not its own full_init, which stops at a missing label.
+        BaseSegDataset.full_init(dataset)
+    except InputError as error:
+        return 0, [Finding(True, 'missing data', str(dataset.data_root), str(error))]
+    findings = lone_labels(dataset) if label_loader else []
+    found = run_in_workers(
+        partial(check_sample, image_loader, label_loader),
+        dataset.data_list,
+        workers=workers,
+        description=split,
+    )
+    return len(found), [*findings, *chain(*found)]
 
 
 def lone_labels(dataset: BaseSegDataset) -> list[Finding]:
@@ -211,47 +166,77 @@ def lone_labels(dataset: BaseSegDataset) -> list[Finding]:
     labels = {os.path.join(folder, name) for name in names}
     # All images of the folder, also those that the data set's indices leave out.
     lone = labels - {sample['seg_map_path'] for sample in dataset.load_data_list()}
+    missing = f'*{dataset.img_suffix} in {dataset.data_prefix["img_path"]}'
+    fix = 'add the image or remove the label'
     return [
-        Finding(
-            True,
-            'label without image',
-            path,
-            f'{path} has no *{dataset.img_suffix} in {dataset.data_prefix["img_path"]}:'
-            ' add the image or remove the label.',
-        )
+        Finding(True, 'label without image', path, f'{path} has no {missing}: {fix}.')
         for path in sorted(lone)
     ]
 
 
-def check_sample(rules: Rules, sample: dict[str, Any]) -> list[Finding]:
+def check_sample(
+    image_loader: LoadImage, label_loader: LoadLabel | None, sample: dict[str, Any]
+) -> list[Finding]:
     """Check an image and, where it is read, its label."""
-    results = dict(sample)
-    findings = []
-    path = results['img_path']
-    try:
-        load_image(rules.image_loader, results)
-        for kind, sentence in image_doubts(rules.image_loader, path):
-            findings.append(Finding(False, kind, path, sentence))
-    except BadFile as bad:
-        findings.append(Finding(True, bad.kind, path, str(bad)))
-    if rules.label_loader is None:
-        return findings
-    path = results['seg_map_path']
-    try:
-        label = load_label(
-            rules.label_loader, results, rules.num_classes, rules.ignore_index
-        )['gt_seg_map']
-        for kind, sentence in label_doubts(rules.label_loader, path):
-            findings.append(Finding(False, kind, path, sentence))
-        if (label == rules.ignore_index).all():
-            sentence = (
-                f'{path} has no pixel of any class, all are ignored: check how its ids '
-                'were converted, or remove the pair.'
-            )
-            findings.append(Finding(True, 'label without classes', path, sentence))
-    except BadFile as bad:
-        findings.append(Finding(True, bad.kind, path, str(bad)))
+    results, findings = sample, []
+    for loader, key, find_doubts in (
+        (image_loader, 'img_path', image_doubts),
+        (label_loader, 'seg_map_path', label_doubts),
+    ):
+        if loader is None:
+            continue
+        path = results[key]
+        try:
+            results = loader(results)
+        except BadFile as bad:
+            findings.append(Finding(True, bad.kind, path, str(bad)))
+            continue
+        header = header_of(fileio.get(path, backend_args=loader.backend_args))
+        if header is not None:
+            doubts = find_doubts(path, header, loader)
+            findings += [Finding(False, kind, path, text) for kind, text in doubts]
+    if np.all(results.get('gt_seg_map') == results['ignore_index']):
+        sentence = (
+            f'{path} has no pixel of any class, all are ignored: check how its ids '
+            'were converted, or remove the pair.'
+        )
+        findings.append(Finding(True, 'label without classes', path, sentence))
     return findings
+
+
+def image_doubts(path: str, header: ImageFile, loader: LoadImage) -> Doubts:
+    """What is probably not meant about an image that loads."""
+    if header.mode not in ('1', 'L', 'RGB'):
+        name = 'palette' if header.mode == 'P' else header.mode
+        yield (
+            f'{name} image',
+            f'{path} has mode {header.mode}, not RGB, and is read with color_type='
+            f'{loader.color_type!r}: save it as RGB unless that is meant.',
+        )
+    # Without this, Pillow would decode a PNG to see what follows its pixels.
+    turned = header.getexif().get(EXIF_ORIENTATION, 1) if 'exif' in header.info else 1
+    if turned != 1 and loader.color_type in ('color', 'grayscale'):
+        yield (
+            'turned image',
+            f'{path} is turned or mirrored on reading (EXIF orientation {turned}) and '
+            'its label is not: save it upright, without EXIF.',
+        )
+
+
+def label_doubts(path: str, header: ImageFile, loader: LoadLabel) -> Doubts:
+    """What is probably not meant about a label that loads."""
+    if header.mode not in ('1', 'L', 'P'):
+        yield (
+            'wide label',
+            f'{path} has mode {header.mode} although its ids fit into 8 bits: save it '
+            'with 8 bits a pixel, lest larger ids slip in.',
+        )
+    if header.format == 'JPEG':
+        yield (
+            'lossy label',
+            f'{path} is a JPEG, which mixes the ids of neighbouring pixels: make it '
+            'anew as PNG from what it was saved from.',
+        )
 
 
 def summary(found: Found) -> Iterator[str]:
@@ -275,6 +260,6 @@ def summary(found: Found) -> Iterator[str]:
 def as_json(found: Found) -> dict[str, Any]:
     """All that was found, as lists and dicts, for each split."""
     return {
-        split: {'images': count, 'findings': [asdict(finding) for finding in findings]}
+        split: {'images': count, 'findings': [vars(finding) for finding in findings]}
         for split, (count, findings) in found.items()
     }

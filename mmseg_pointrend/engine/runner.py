@@ -18,20 +18,11 @@ from mmseg_pointrend.compat import init_dist_without_cuda
 from mmseg_pointrend.errors import InputError, name_some
 
 LAUNCHERS = {
-    'pytorch': (
-        ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
-        'tools/dist_train.sh or tools/dist_test.sh',
-    ),
-    'slurm': (
-        ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
-        'tools/slurm_train.sh, or with srun',
-    ),
-    'mpi': (
-        ('OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
-        'mpirun -x MASTER_ADDR=HOST',
-    ),
+    'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
 }
-"""The environment variables that MMEngine reads, and what sets them."""
+"""The environment variables that MMEngine reads."""
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -46,7 +37,14 @@ def build_runner(cfg: Config) -> Runner:
     on_cpus = cfg.launcher != 'none' and get_device() == 'cpu'
     if on_cpus:
         talk_through_gloo(cfg)
-    check_launcher(cfg.launcher)
+    variables = LAUNCHERS.get(cfg.launcher, ())
+    missing = [name for name in variables if name not in os.environ]
+    if missing:
+        raise InputError(
+            f'--launcher {cfg.launcher} needs {name_some(missing)} in the environment: '
+            'start with tools/dist_train.sh, tools/slurm_train.sh or mpirun -x '
+            'MASTER_ADDR=HOST, or leave --launcher out.'
+        )
     try:
         os.makedirs(cfg.work_dir, exist_ok=True)
     except OSError as error:
@@ -65,21 +63,6 @@ def build_runner(cfg: Config) -> Runner:
             f"type='{unknown[1]}' is not registered: correct the name, or name the "
             'module that has it in custom_imports.'
         ) from error
-
-
-def check_launcher(launcher: str) -> None:
-    """Look for the environment variables that a launcher sets.
-
-    Raises:
-        InputError: one of them is missing.
-    """
-    variables, start = LAUNCHERS.get(launcher, ((), ''))
-    missing = [name for name in variables if name not in os.environ]
-    if missing:
-        raise InputError(
-            f'--launcher {launcher} needs {name_some(missing)} in the environment: '
-            f'start with {start}, or leave --launcher out.'
-        )
 
 
 def talk_through_gloo(cfg: Config) -> None:

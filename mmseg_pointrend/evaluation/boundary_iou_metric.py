@@ -108,45 +108,29 @@ class BoundaryIoUMetric(BaseMetric):
                 )
             self.results.append(self.measure(truth, prediction))
 
-    def measure(
-        self, truth: np.ndarray, prediction: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Intersections and unions of an image.
-
-        Args:
-            truth: ids, integers (H, W).
-            prediction: the same.
+    def measure(self, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        """Intersections and unions of an image, whose ids are integers (H, W).
 
         Returns:
-            Two arrays (1 + widths, classes) of pixels: bands first, then each trimap.
+            Pixels, (1 + widths, 2, classes): of the bands first, then of each trimap.
         """
         num_classes = len(self.dataset_meta['classes'])
         valid = truth != self.ignore_index
         truth = class_map(truth, num_classes)
         prediction = class_map(prediction, num_classes)
-        distance = self.distance(truth.shape)
+        distance = self.dilation
+        if isinstance(distance, float):
+            distance = max(1, round(distance * hypot(*truth.shape)))
         truth_band = boundary_band(truth, valid, distance)
         prediction_band = boundary_band(prediction, valid, distance)
         areas = [overlap(truth, prediction, truth_band, prediction_band, num_classes)]
         for width in self.trimap_widths:
             trimap = near_boundary(truth, valid, width)
             areas.append(overlap(truth, prediction, trimap, trimap, num_classes))
-        intersections, unions = zip(*areas, strict=True)
-        return np.stack(intersections), np.stack(unions)
+        return np.array(areas)
 
-    def distance(self, shape: tuple[int, ...]) -> int:
-        """Width of a band in pixels for an image (H, W)."""
-        if isinstance(self.dilation, int):
-            return self.dilation
-        return max(1, round(self.dilation * hypot(*shape)))
-
-    def compute_metrics(
-        self, results: list[tuple[np.ndarray, np.ndarray]]
-    ) -> dict[str, float]:
+    def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
         """Print a table of the classes and return the means.
-
-        Args:
-            results: intersections and unions of each image.
 
         Returns:
             ``mBIoU`` and ``trimap_mIoU_{w}px`` in percent. Classes that appear neither
@@ -160,23 +144,18 @@ class BoundaryIoUMetric(BaseMetric):
             table.add_column(name, values.round(2).tolist())
         print_log(f'boundaries per class:\n{table}', logger='current')
         names = ['mBIoU', *(f'trimap_mIoU_{width}px' for width in self.trimap_widths)]
-        return {
-            name: np.nan
-            if np.isnan(values).all()
-            else round(float(np.nanmean(values)), 2)
-            for name, values in zip(names, percent, strict=True)
-        }
+        present = [values[~np.isnan(values)] for values in percent]
+        means = [round(float(i.mean()), 2) if len(i) else np.nan for i in present]
+        return dict(zip(names, means, strict=True))
 
     @staticmethod
-    def percent(results: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    def percent(results: list[np.ndarray]) -> np.ndarray:
         """IoU over the data set: (1 + widths, classes), NaN where there is no union.
 
         Args:
-            results: intersections and unions of each image, see :meth:`measure`.
+            results: what :meth:`measure` found of each image.
         """
-        intersections, unions = (
-            np.stack(areas).sum(axis=0) for areas in zip(*results, strict=True)
-        )
+        intersections, unions = np.moveaxis(np.sum(results, axis=0), 1, 0)
         with np.errstate(invalid='ignore'):
             return 100 * intersections / unions
 

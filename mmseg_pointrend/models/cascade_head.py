@@ -78,7 +78,7 @@ class CascadeHead(BaseCascadeDecodeHead):
         return self.render(self.choose_alone(feats), coarse, steps)
 
     def choose_alone(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """What :meth:`choose` returns, in a cascade that has no other maps.
+        """Choose as :meth:`choose` does, in a cascade that has no other maps.
 
         Raises:
             InputError: as :meth:`choose`, or other maps are asked for.

@@ -27,7 +27,7 @@ NOT_ONE_MAP = 'DDRHead', 'PIDHead', 'IterativeDecodeHead', 'VPDDepthHead'
 
 
 def class_of(cfg: dict[str, Any]) -> Any:
-    """What the registry builds from a config, or None if it does not know it."""
+    """Look up what the registry builds from a config; None if it does not know it."""
     kind = cfg.get('type')
     if not isinstance(kind, str):
         return kind
@@ -164,7 +164,7 @@ def check_hosts(decode_head: Any, num_stages: int | None) -> None:
 
 
 def obstacle_of(head: Any) -> str | None:
-    """What keeps a class of decode heads from hosting a point head, if anything."""
+    """Say what keeps a class of decode heads from hosting points, if anything."""
     for method in ('loss', 'predict'):
         common = [
             getattr(base, method) for base in (BaseDecodeHead, BaseCascadeDecodeHead)

@@ -222,7 +222,7 @@ def conv_module(
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
-    """The multiple of ``divisor`` that is nearest, not below 90 % of ``channels``."""
+    """Round to a multiple of ``divisor``, not below 90 % of ``channels``."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 

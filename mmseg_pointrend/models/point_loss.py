@@ -59,7 +59,7 @@ def point_losses(
 
 
 def counted_points(loss: nn.Module, labels: Tensor, ignore_index: int) -> Tensor | None:
-    """What an average over the points that count divides by.
+    """Count what an average over the points that count divides by.
 
     MMSegmentation's ``avg_non_ignore`` fetches the number from the GPU, and with class
     weights it fails on ignored labels; a tensor avoids both. None leaves the average

@@ -112,7 +112,7 @@ class PointMLP(BaseModule):
 
 
 def linear(layer: Any, *inputs: Tensor) -> Tensor:
-    """A convolution of width 1 over inputs that are not stacked first.
+    """Apply a convolution of width 1 to inputs that are not stacked first.
 
     Args:
         layer: a ``Conv1d`` whose input channels are those of all ``inputs``.

@@ -164,7 +164,7 @@ class PointRendHead(CascadeHead):
             self.weights = 'known' if fit else 'missing'
 
     def choose(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """The fine features: those maps that ``in_index`` names.
+        """Choose the fine features, those maps that ``in_index`` names.
 
         Args:
             feats: feature maps, and last, where ``in_index`` names them, the features
@@ -177,7 +177,7 @@ class PointRendHead(CascadeHead):
         return [feats[index] for index in self.in_index]
 
     def with_windows(self, fine: Sequence[Tensor], coarse: Tensor) -> list[Tensor]:
-        """What the MLP reads at a point beside its coarse prediction.
+        """List the maps that the MLP reads at a point beside its coarse prediction.
 
         Args:
             fine: fine feature maps.

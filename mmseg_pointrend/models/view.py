@@ -123,11 +123,11 @@ class Window:
                 yield cls(down, across)
 
     def cut(self, maps: Tensor) -> Tensor:
-        """This part of maps, (*, H, W)."""
+        """Cut this part out of maps, (*, H, W)."""
         return maps[..., self.rows, self.columns]
 
     def paddings(self, paddings: Sequence[Padding], size: Size) -> list[Padding]:
-        """The padding that is inside, from that of images of a size (H, W)."""
+        """Find the padding inside, from that of images of a size (H, W)."""
         height, width = size
         return [
             (

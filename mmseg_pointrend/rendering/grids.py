@@ -59,7 +59,7 @@ class Axis:
         return cls(count, start / frame + step / 2, step)
 
     def inside(self, low: float, high: float) -> range:
-        """The pixels whose centre lies between two places of the frame."""
+        """Find the pixels whose centre lies between two places of the frame."""
         first, last = ((edge - self.first) / self.step for edge in (low, high))
         # A centre on an edge is outside, whatever rounding says.
         start = max(math.floor(first + 1e-6) + 1, 0)
@@ -87,7 +87,7 @@ class Grid:
 
     @classmethod
     def of_frame(cls, size: Size, align_corners: bool) -> Grid:
-        """A map of ``size`` that covers the frame."""
+        """Cover the frame by a map of ``size``."""
         height, width = size
         return cls(
             Axis.of_frame(height, align_corners), Axis.of_frame(width, align_corners)
@@ -185,7 +185,7 @@ def original_grid(
 def valid_regions(
     paddings: Sequence[Padding], size: Size, *, align_corners: bool
 ) -> list[Region] | None:
-    """The edges of what is not padding in each image, in point coordinates.
+    """Find the edges of what is not padding in each image, in point coordinates.
 
     Args:
         paddings: of each image, the pixels added at the (left, right, top, bottom),

@@ -19,7 +19,7 @@ from mmseg_pointrend.rendering.uncertainty import Uncertainty
 
 
 def default_num_points(size: Size) -> int:
-    """The number of stride-16 cells of a crop: 2048 for 512x1024."""
+    """Count the stride-16 cells of a crop: 2048 for 512x1024."""
     return math.ceil(size[0] / 16) * math.ceil(size[1] / 16)
 
 

@@ -120,14 +120,14 @@ class Renderer:
             yield logits, hardest
 
     def logits(self, coarse: Tensor, steps: Sequence[Step]) -> Tensor:
-        """What :meth:`refine` ends with: (N, K, h, w) to (N, K, H, W)."""
+        """Return what :meth:`refine` ends with: (N, K, h, w) to (N, K, H, W)."""
         logits = coarse.float().contiguous()
         for refined, _hardest in self.refine(coarse, steps):
             logits = refined
         return logits
 
     def labels(self, coarse: Tensor, steps: Sequence[Step]) -> Tensor:
-        """The labels of :meth:`logits`, without writing the logits of the last step.
+        """Find the labels of :meth:`logits`, without writing the last step's logits.
 
         The label and the uncertainty of a pixel are found while interpolating.
 

@@ -169,7 +169,7 @@ def frame_to_pixels(coordinates: Tensor, count: int, align_corners: bool) -> Ten
 def neighbours(
     places: Tensor, count: int, padding_mode: str
 ) -> list[tuple[Tensor, Tensor]]:
-    """The two pixels of an axis around each place, and their bilinear weights.
+    """Find the two pixels of an axis around each place, with bilinear weights.
 
     Args:
         places: pixel numbers between pixels, float32, any shape.

@@ -17,17 +17,20 @@ from torch import Tensor
 Uncertainty = Callable[[Tensor], Tensor]
 
 
+@torch.no_grad()
 def top_two(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest and the second largest score: (N, C, *) to twice (N, *).
+    """Find the largest and the second largest score: (N, C, *) to twice (N, *).
 
     A running maximum over the classes; much faster on a CPU than ``topk`` over a
     strided dimension.
     """
-    first = scores[:, 0]
+    first = scores[:, 0].clone()
     second = torch.full_like(first, -torch.inf)
+    lower = torch.empty_like(first)
     for score in scores.unbind(dim=1)[1:]:
-        second = torch.maximum(second, torch.minimum(first, score))
-        first = torch.maximum(first, score)
+        torch.minimum(first, score, out=lower)
+        torch.maximum(second, lower, out=second)
+        torch.maximum(first, score, out=first)
     return first, second
 
 
@@ -56,7 +59,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def logit(probability: float) -> float:
-    """The logit whose sigmoid is ``probability``; 0 and 1 give -inf and inf."""
+    """Find the logit whose sigmoid is ``probability``; 0 and 1 give -inf and inf."""
     if probability in (0, 1):
         return math.inf if probability else -math.inf
     return math.log(probability / (1 - probability))

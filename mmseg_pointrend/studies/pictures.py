@@ -13,6 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmseg_pointrend.files import atomic_write
+
 
 def show(axes: Axes, picture: np.ndarray, title: str) -> None:
     """Draw a picture without interpolation or ticks."""
@@ -22,9 +24,7 @@ def show(axes: Axes, picture: np.ndarray, title: str) -> None:
 
 
 def save(figure: Figure, path: Path, dpi: int) -> None:
-    """Write a figure to a PNG file under a temporary name, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix('.tmp.png')
-    figure.savefig(temporary, dpi=dpi)
+    """Write a figure to a PNG file and forget it."""
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
     plt.close(figure)
-    temporary.replace(path)

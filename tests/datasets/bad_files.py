@@ -56,55 +56,26 @@ palette.putpalette(range(36))
 palette_png = io.BytesIO()
 palette.save(palette_png, 'PNG')
 
+EMPTY = 'empty file', r', it is empty \(0 bytes\): get'
+NO_IMAGE = 'no image', ', it is no image: replace'
+DAMAGED = 'truncated or damaged file', ', it is truncated or damaged: get'
+DEEP = '16-bit image', ' has 16 bits a channel, .*: convert it to 8 bits'
+IDS = 'label ids out of range'
+
 # Name of the pair, its image, its label (None for the good ones), what is wrong, and
 # the sentence that follows the file's name.
 ERRORS: dict[str, tuple[bytes | None, bytes | None, str, str]] = {
-    'empty_image': (b'', None, 'empty file', r', it is empty \(0 bytes\): get'),
-    'empty_label': (None, b'', 'empty file', r', it is empty \(0 bytes\): get'),
-    'text_image': (b'hello', None, 'no image', ', it is no image: replace'),
-    'text_label': (None, b'hello', 'no image', ', it is no image: replace'),
-    'cut_jpeg': (
-        jpeg()[:500],
-        None,
-        'truncated or damaged file',
-        ', it is truncated or damaged: ',
-    ),
-    'cut_png': (
-        png(IMAGE)[:900],
-        None,
-        'truncated or damaged file',
-        ', it is truncated or damag',
-    ),
-    'cut_label': (
-        None,
-        png(LABEL)[:60],
-        'truncated or damaged file',
-        ', it is truncated or dama',
-    ),
-    'endless_label': (
-        None,
-        png(LABEL)[:-2],
-        'truncated or damaged file',
-        r', it is truncated or damaged \(its end is missing\): get',
-    ),
-    'flipped_bit': (
-        None,
-        flipped(png(LABEL)),
-        'truncated or damaged file',
-        ', .*checksum in ',
-    ),
-    'deep_colours': (
-        png(IMAGE.astype(np.uint16) * 257),
-        None,
-        '16-bit image',
-        ' has 16 bits a channel, .*: convert it to 8 bits',
-    ),
-    'deep_grey': (
-        png(IMAGE[..., 0].astype(np.uint16) * 16),
-        None,
-        '16-bit image',
-        ' has 16 bits a channel',
-    ),
+    'empty_image': (b'', None, *EMPTY),
+    'empty_label': (None, b'', *EMPTY),
+    'text_image': (b'hello', None, *NO_IMAGE),
+    'text_label': (None, b'hello', *NO_IMAGE),
+    'cut_jpeg': (jpeg()[:500], None, *DAMAGED),
+    'cut_png': (png(IMAGE)[:900], None, *DAMAGED),
+    'cut_label': (None, png(LABEL)[:60], *DAMAGED),
+    'endless_label': (None, png(LABEL)[:-2], *DAMAGED),
+    'flipped_bit': (None, flipped(png(LABEL)), *DAMAGED),
+    'deep_colours': (png(IMAGE.astype(np.uint16) * 257), None, *DEEP),
+    'deep_grey': (png(IMAGE[..., 0].astype(np.uint16) * 16), None, *DEEP),
     'transparent': (
         png(with_alpha(0)),
         None,
@@ -114,25 +85,25 @@ ERRORS: dict[str, tuple[bytes | None, bytes | None, str, str]] = {
     'no_such_class': (
         None,
         png(np.full_like(LABEL, 44)),
-        'label ids out of range',
+        IDS,
         r' holds the label ids \[44\], but the 11 classes are 0 to 10 and 255 is',
     ),
     'large_ids': (
         None,
         png(np.full((24, 36), 257, np.uint16)),
-        'label ids out of range',
+        IDS,
         r' holds the value 257 \(uint16\), and MMSegmentation cuts labels to 8 bits',
     ),
     'fractions': (
         None,
         pillow(LABEL / np.float32(10), 'TIFF'),
-        'label ids out of range',
+        IDS,
         r' holds the value 0.1 \(float32\), and .*: store one whole number',
     ),
     'nan': (
         None,
         pillow(np.full((24, 36), np.nan, np.float32), 'TIFF'),
-        'label ids out of range',
+        IDS,
         r' holds the value nan \(float32\)',
     ),
     'colours': (
@@ -178,7 +149,7 @@ GOOD: dict[str, tuple[bytes | None, bytes | None]] = {
 def write_pair(
     root: Path, name: str, image: bytes | None = None, label: bytes | None = None
 ) -> Path:
-    """Writes an image and a label, by default good ones."""
+    """Write an image and a label, by default good ones."""
     for kind, suffix, content in (
         ('img', 'jpg', jpeg() if image is None else image),
         ('ann', 'png', png(LABEL) if label is None else label),
@@ -189,18 +160,15 @@ def write_pair(
 
 
 def dataset_config(root: Path, **kwargs: object) -> dict:
-    return dict(
+    steps = ('LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs')
+    config = dict(
         type='CamVidDataset',
         data_root=str(root),
         serialize_data=False,
         data_prefix=dict(img_path='img', seg_map_path='ann'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs'),
-        ],
-        **kwargs,
+        pipeline=[dict(type=step) for step in steps],
     )
+    return {**config, **kwargs}
 
 
 def load(root: Path, **kwargs: object) -> dict:

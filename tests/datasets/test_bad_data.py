@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -12,12 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.registry import TRANSFORMS
-from mmseg.registry import DATASETS
+from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg.utils import register_all_modules
 
-from mmseg_pointrend.datasets.files import BadFile
+from mmseg_pointrend.datasets.reading import BadFile
 from mmseg_pointrend.datasets.validation import Finding
+from mmseg_pointrend.errors import InputError
 from tests.datasets.bad_files import (
     ERRORS,
     GOOD,
@@ -119,13 +122,63 @@ def test_ids_are_those_after_reduce_zero_label(tmp_path):
         load(root, reduce_zero_label=True)
 
 
-def test_a_transform_that_fails_for_another_reason_says_which(tmp_path):
+def test_a_pipeline_that_contradicts_its_data_set_is_named(tmp_path):
     config = dataset_config(write_pair(tmp_path, 'a'))
     config['pipeline'][1]['reduce_zero_label'] = True
     with pytest.raises(
-        BadFile, match=r'^cannot read .*ann/a.png, its .* fails \(AssertionError: Init'
+        InputError, match=r'^reduce_zero_label is False in the data set but True in Loa'
     ):
         DATASETS.build(config)[0]
+
+
+def test_a_backend_that_cannot_decode_a_file_is_named(tmp_path):
+    config = dataset_config(write_pair(tmp_path, 'a'))
+    config['pipeline'][0]['imdecode_backend'] = 'tifffile'
+    with pytest.raises(
+        BadFile,
+        match=r'^cannot read .*img/a.jpg, tifffile cannot decode it \(.*\): con',
+    ):
+        DATASETS.build(config)[0]
+
+
+@contextmanager
+def opened_files() -> Iterator[list[str]]:
+    """The names of the files that are opened meanwhile."""
+    names: list[str] = []
+    active = True
+
+    def note(event: str, arguments: tuple) -> None:
+        if active and event == 'open':
+            names.append(str(arguments[0]))
+
+    sys.addaudithook(note)  # there is no way to remove it
+    try:
+        yield names
+    finally:
+        active = False
+
+
+@pytest.mark.parametrize('image', [jpeg(), png(IMAGE), WARNINGS['palette'][0]])
+def test_training_reads_every_file_once(image, tmp_path):
+    dataset = DATASETS.build(dataset_config(write_pair(tmp_path, 'a', image)))
+    dataset[0]  # Pillow imports what it decodes with
+    with opened_files() as names:
+        dataset[0]
+    assert sorted(names) == [f'{tmp_path}/ann/a.png', f'{tmp_path}/img/a.jpg']
+
+
+@pytest.mark.parametrize('reduces', [False, True])
+@pytest.mark.parametrize('label_map', [None, {0: 3, 3: 0, 7: 255, 11: 255, 254: 1}])
+def test_ids_become_those_of_mmsegmentation(reduces, label_map, tmp_path):
+    path = tmp_path / 'label.png'
+    path.write_bytes(png(np.arange(256, dtype=np.uint8).reshape(8, 32)))
+    sample = dict(seg_map_path=path, label_map=label_map, reduce_zero_label=reduces)
+    ours, theirs = (
+        step({**sample, 'seg_fields': []})
+        for step in (TRANSFORMS.build(dict(type='LoadAnnotations')), LoadAnnotations())
+    )
+    assert np.array_equal(ours.pop('gt_seg_map'), theirs.pop('gt_seg_map'))
+    assert ours == theirs
 
 
 def test_transparency_and_depth_that_are_kept_are_no_error(tmp_path):
@@ -207,7 +260,7 @@ def test_a_training_ends_with_the_name_of_the_file(
     assert result.returncode == 1
     assert re.fullmatch(
         rf'error: cannot read {root}/leftImg8bit/train/street/\S+.png, it is truncated '
-        r'or damaged \(Truncated File Read\): get it again.',
+        r'or damaged: get it again.',
         result.stderr.splitlines()[-1],
     )
     assert 'Traceback' not in result.stderr

@@ -146,13 +146,16 @@ def from_checkpoint_loader(path, config):
     CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
 
 
-def from_weights_of(key, **more):
-    """Build a model whose config names the file under a key."""
+def from_weights_of(part, **more):
+    """Build a model whose config names the file."""
 
     def read(path, config):
         cfg = tiny_model_config()
-        init = dict(type='Pretrained', checkpoint=str(path), **more)
-        cfg.merge_from_dict({key: str(path) if key == 'pretrained' else init})
+        if part == 'backbone':
+            init_cfg = dict(type='Pretrained', checkpoint=str(path), **more)
+            cfg.backbone.init_cfg = init_cfg
+        else:
+            cfg.pretrained = str(path)
         MODELS.build(cfg).init_weights()
 
     return read
@@ -167,9 +170,9 @@ INTERFACES = {
     'inferencer': from_inferencer,
     'load_checkpoint': from_load_checkpoint,
     'CheckpointLoader': from_checkpoint_loader,
-    'init_cfg': from_weights_of('backbone.init_cfg'),
-    'prefixed init_cfg': from_weights_of('backbone.init_cfg', prefix='backbone.'),
-    'pretrained': from_weights_of('pretrained'),
+    'init_cfg': from_weights_of('backbone'),
+    'prefixed init_cfg': from_weights_of('backbone', prefix='backbone.'),
+    'pretrained': from_weights_of('model'),
     'cascade': from_cascade,
 }
 

@@ -23,6 +23,7 @@ HOSTS = sorted(ROOT.glob('configs/hosts/*.py')) + [
         'r18-d16_4xb2-80k_cityscapes-512x1024',
         'cityscapes',
         'r101-d16_4xb2-80k_cityscapes-512x1024',
+        'efficientnet-lite0-d16_1xb4-2k_camvid-360x480',
     )
 ]
 SIZE = 64, 96
@@ -50,10 +51,7 @@ def small_config(path: Path) -> ConfigDict:
     cfg = Config.fromfile(path).model
     cfg.point_head = {'in_index': [0], 'in_channels': [256], **cfg.point_head}
     divisor = NARROWER.get(cfg.backbone.type, 1)
-    image_channels = cfg.backbone.get('in_channels')
     cfg = ConfigDict(narrow(cfg, divisor))
-    if image_channels is not None:
-        cfg.backbone.in_channels = image_channels
     cfg.pretrained = None
     cfg.backbone.pop('init_cfg', None)
     if 'ResNet' in cfg.backbone.type:

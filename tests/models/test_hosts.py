@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -15,16 +13,8 @@ from mmseg.models.decode_heads import FCNHead
 from mmseg.registry import MODELS
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.studies.speed.hosts import host_costs
-from tests.helpers import ROOT, batch, run_tool, tiny_model_config
-from tests.models.host_tester import (
-    CHECKS,
-    HOSTS,
-    host,
-    plain_config,
-    small_config,
-    trained,
-)
+from tests.helpers import batch, tiny_model_config
+from tests.models.host_tester import CHECKS, HOSTS, host, small_config
 
 FPN, OCRNET, SWIN, BINARY = (
     next(path for path in HOSTS if name in path.stem)
@@ -42,7 +32,9 @@ def test_every_host(path: Path, check: Callable[[Path], None]) -> None:
     check(path)
 
 
-@pytest.mark.parametrize('path', HOSTS, ids=short_name)
+@pytest.mark.parametrize(
+    'path', [path for path in HOSTS if 'cityscapes' in path.stem], ids=short_name
+)
 def test_configs_of_hosts_train_on_cityscapes_at_the_size_of_the_crop(path):
     cfg = Config.fromfile(path)
     assert cfg.model.type == 'PointRendEncoderDecoder'
@@ -269,77 +261,3 @@ def test_a_wrong_channel_count_on_a_neck_is_named():
         'point_head.in_channels=[256] but feature maps [0] have [32] channels: '
         'set in_channels=[32].'
     )
-
-
-def test_costs_are_those_of_the_weights_and_of_the_points():
-    cfg = small_config(BINARY)
-    host_alone, extra = host_costs(cfg, (64, 96))
-    plain = MODELS.build(plain_config(BINARY))
-    assert host_alone.parameters == sum(p.numel() for p in plain.parameters())
-    mlp = MODELS.build(deepcopy(cfg)).point_head.mlp
-    weights = [p.numel() for name, p in mlp.named_parameters() if 'weight' in name]
-    assert extra.parameters == sum(p.numel() for p in mlp.parameters())
-    steps = 2  # stride 4 to 2 to 1
-    points = 2 * steps * 128
-    interpolation = 4 * 4 * 8
-    assert points * sum(weights) <= extra.flops
-    assert extra.flops <= points * (sum(weights) + interpolation)
-
-
-@pytest.mark.parametrize('name', ['efficientnet-lite0', 'mobilenet-v2'])
-def test_narrow_copies_fit_the_features_of_the_decode_head(name, tmp_path):
-    path = next(ROOT.glob(f'configs/**/pointrend_deeplabv3plus_{name}*.py'))
-    if name == 'mobilenet-v2':
-        child = tmp_path / 'child.py'
-        features = "in_index=[0, 'decode_head'], in_channels=[24, 512]"
-        child.write_text(
-            f'_base_ = {str(path)!r}\nmodel = dict(point_head=dict({features}))'
-        )
-        path = child
-    history, missed = trained(path)
-    assert history[-1]['point.loss_ce'] < history[0]['point.loss_ce']
-    assert missed == []
-
-
-def test_narrow_copies_see_images_of_three_channels(tmp_path):
-    path = next(ROOT.glob('configs/hosts/pointrend_segformer*.py'))
-    child = tmp_path / 'child.py'
-    child.write_text(
-        f'_base_ = {str(path)!r}\nmodel = dict(backbone=dict(in_channels=3))'
-    )
-    assert small_config(child).backbone == {
-        **small_config(path).backbone,
-        'in_channels': 3,
-    }
-
-
-@pytest.mark.parametrize(
-    ('name', 'sentence'),
-    [
-        ('ablations/camvid_point_heads', 'has several point heads: give a config of'),
-        ('deeplabv3plus_r18-d16_demo-256x512', 'has no point head: give a config of'),
-    ],
-)
-def test_the_command_wants_one_point_head(name, sentence, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['hosts.py', str(ROOT / f'configs/{name}.py')])
-    monkeypatch.setattr(sys, 'path', sys.path[:])
-    with pytest.raises(InputError, match=sentence):
-        runpy.run_path(str(ROOT / 'tools/hosts.py'))['main']()
-
-
-@pytest.mark.slow
-def test_the_command_prints_the_table_and_names_what_fails(tmp_path):
-    command = sys.executable, 'tools/hosts.py', '--size', '64', '128'
-    result = run_tool(*command, BINARY)
-    assert result.returncode == 0, result.stderr
-    row = next(line for line in result.stdout.splitlines() if BINARY.name in line)
-    assert f'{len(CHECKS)} of {len(CHECKS)}' in row
-    assert '0.15 M' in row
-    assert len(result.stdout.splitlines()) < 6
-    wrong = tmp_path / 'wrong.py'
-    wrong.write_text(
-        f"_base_ = '{BINARY}'\nmodel = dict(point_head=dict(in_channels=[256]))"
-    )
-    result = run_tool(*command, wrong)
-    assert result.returncode == 1
-    assert 'in_channels' in result.stderr

@@ -9,14 +9,16 @@ import torch.nn.functional as F
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointMLP
 from mmseg_pointrend.rendering.grids import Grid
-from mmseg_pointrend.rendering.instance_masks import (
+from mmseg_pointrend.rendering.instance_masks.boxes import (
     RegionFeatures,
+    paste_masks,
+    points_to_frame,
+)
+from mmseg_pointrend.rendering.instance_masks.masks import (
     class_channel,
     mask_labels,
     mask_point_loss,
     mask_training_points,
-    paste_masks,
-    points_to_frame,
     render_masks,
 )
 from mmseg_pointrend.rendering.sampling import point_sample
@@ -349,9 +351,9 @@ def test_boxes_without_area_and_what_does_not_fit_are_refused_in_a_sentence():
         (lambda: fine(boxes=nan), r'boxes\[1\] = .* has no area: keep regions with'),
         (lambda: paste_masks(torch.ones(4, 8, 8), flat, (9, 9)), r'boxes\[2\] = '),
         (lambda: paste_masks(torch.ones(4, 1, 8, 8), BOXES, (9, 9)), r'\(N, h, w\)'),
-        (lambda: fine(boxes=BOXES[:, :3]), r'boxes of shape \(4, 3\): give \(N, 4\)'),
+        (lambda: fine(boxes=BOXES[:, :3]), r'\(4, 3\) for 4 regions: give \(4, 4\)'),
         (lambda: fine(images=IMAGES[:2]), r'images of shape \(2,\) for 4 regions'),
-        (lambda: fine(images=IMAGES + 1), 'images run from 1 to 2 .* from 0 to 1'),
+        (lambda: fine(images=IMAGES + 1), 'images run from 1 to 2: .* 0 to 1'),
         (lambda: fine(images=IMAGES.float()), 'images are torch.float32: give integer'),
         (lambda: class_channel(coarse, CLASSES > 0), 'classes are torch.bool: give in'),
         (lambda: fine(maps=[torch.zeros(n, 6, 8, 8) for n in (2, 1)], strides=[4, 8]),
@@ -368,12 +370,12 @@ def test_boxes_without_area_and_what_does_not_fit_are_refused_in_a_sentence():
         (lambda: mask_training_points(coarse, CLASSES, importance_sample_ratio=1.5),
          'importance_sample_ratio=1.5: give a number in'),
         (lambda: class_channel(coarse, CLASSES[:2]), r'classes of shape \(2,\) for 4'),
-        (lambda: class_channel(coarse, CLASSES + 1), 'from 1 to 3 .* from 0 to 2'),
+        (lambda: class_channel(coarse, CLASSES + 1), 'from 1 to 3: .* from 0 to 2'),
         (lambda: mask_labels(torch.full((4, 9, 9), 255), points), '255 to 255: give'),
         (lambda: mask_labels(torch.full((4, 9, 9), torch.nan), points), 'nan: give'),
         (lambda: mask_labels(torch.zeros(4, 9, 9), points, nan), r'boxes\[1\] = '),
         (lambda: mask_labels(torch.zeros(4, 9, 9), points, BOXES[:1]),
-         '1 boxes for 4 true masks: give one a mask'),
+         r'\(1, 4\) for 4 true masks: give \(4, 4\)'),
         (lambda: mask_labels(torch.zeros(2, 9, 9), points), r'\(2, 9, 9\) for 4 reg'),
         (lambda: render_masks(mlp, fine(), coarse[:2], CLASSES), 'each of the 4 boxes'),
         (lambda: render_masks(mlp, fine(), coarse, CLASSES, num_points=-1), 'num_poin'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -17,9 +17,7 @@ from mmseg_pointrend.rendering.grids import (
     subdivision_sizes,
     valid_regions,
 )
-from mmseg_pointrend.rendering.labels import decide
-from mmseg_pointrend.rendering.labels.boundary_cells import label_along_boundaries
-from mmseg_pointrend.rendering.labels.every_pixel import label_every_pixel
+from mmseg_pointrend.rendering.labels import decide, label_and_margin
 from mmseg_pointrend.rendering.points import hardest_pixels
 from mmseg_pointrend.rendering.resampling import resample, strips
 from mmseg_pointrend.rendering.sampling import point_sample, read_features
@@ -106,72 +104,13 @@ def test_labels_are_those_of_the_logits(data):
     assert labels.shape == (images, *size)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
-)
-@given(st.data())
-def test_boundary_cells_find_what_a_look_at_every_pixel_finds(data):
-    draw = data.draw
-    torch.manual_seed(draw(st.integers(0, 9999)))
-    channels = draw(st.sampled_from([2, 3, 19]))
-    height, width = draw(st.integers(4, 30)), draw(st.integers(4, 30))
-    cell = draw(st.sampled_from([6, 12, 40]))
-    logits = smooth(channels, (height, width), cell)
-    if draw(st.booleans()):
-        logits[:, 0] += 100  # no boundary at all
-    grid = Grid.of_frame((2 * height, 2 * width), align_corners=False)
-    valid = None
-    count = draw(st.integers(1, height * width // 4))
-    if draw(st.booleans()):
-        valid = torch.zeros(1, 2 * height, 2 * width, dtype=torch.bool)
-        valid[:, : height + 1, : 2 * width - 1] = True
-        count = min(count, int(valid.sum()))
-    found = label_along_boundaries(logits, grid, count, valid, False)
-    dense = resample(logits, grid, align_corners=False)
-    labels, hardness = label_every_pixel(logits, grid, logit_margin, False, None)
-    scale = logits.abs().amax()
-    torch.testing.assert_close(hardness, logit_margin(dense), atol=1e-5 * scale, rtol=0)
-    sure = ~too_close(hardness, 0, scale)
-    assert torch.equal(labels[sure], dense.argmax(dim=1)[sure])
-    assume(found is not None)
-    assert torch.equal(found[0][sure], labels[sure])
-    indices = found[1]
-    assert indices.shape == (1, count)
-    assert len(indices.unique()) == count
-    assert (indices.diff() > 0).all()
-    if valid is not None:
-        assert valid.flatten()[indices].all()
-    wanted = hardness.flatten(1)[:, hardest_pixels(hardness, count, valid)[0]]
-    chosen = hardness.flatten(1)[:, indices[0]]
-    difference = chosen.sort().values - wanted.sort().values
-    assert difference.abs().max() <= 2e-5 * scale
-
-
-def test_boundary_cells_are_used_where_boundaries_are_few():
-    logits = smooth(19, (64, 128), cell=32)
-    grid = Grid.of_frame((128, 256), align_corners=False)
-    assert label_along_boundaries(logits, grid, 300, None, False) is not None
-    one_class = torch.cat((logits + 100, logits), dim=1)
-    one_class[:, 1:19] = -50
-    assert label_along_boundaries(one_class, grid, 300, None, False) is not None
-
-
-def test_boundary_cells_leave_other_cases_to_the_dense_way():
-    logits = smooth(5, (16, 16), cell=16)
-    doubled = Grid.of_frame((32, 32), align_corners=False)
-
-    def pays(logits, grid=doubled, align_corners=False):
-        return label_along_boundaries(logits, grid, 9, None, align_corners) is not None
-
-    assert pays(logits)
-    assert not pays(logits, align_corners=True)
-    assert not pays(logits, Grid.of_frame((33, 32), align_corners=False))
-    assert not pays(torch.randn(1, 5, 16, 16))
-    assert not pays(logits.repeat(2, 1, 1, 1))
-    for value in (torch.nan, torch.inf, -torch.inf):
-        broken = logits.clone()
-        broken[0, 2, 3, 4] = value
-        assert not pays(broken)
+@pytest.mark.parametrize('channels', [2, 3, 19, 150])
+def test_labels_and_margins_are_those_of_argmax_and_topk(channels):
+    logits = torch.randn(2, channels, 9, 31).mul(2).round()  # with ties
+    labels, margin = label_and_margin(logits, None)
+    assert torch.equal(labels, logits.argmax(dim=1))
+    largest = logits.topk(2, dim=1).values
+    assert torch.equal(margin, largest[:, 1] - largest[:, 0])
 
 
 @pytest.mark.parametrize('value', [torch.nan, torch.inf, -torch.inf, 3e38])

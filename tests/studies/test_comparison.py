@@ -1,4 +1,4 @@
-"""Scoring in several ways at once, and training variants side by side."""
+"""Scoring in several ways at once, and continuing one checkpoint as each contender."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ from mmseg_pointrend.engine.config import load_config
 from mmseg_pointrend.engine.hooks import NormEvalHook
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.evaluation import BoundaryIoUMetric
-from mmseg_pointrend.studies.accuracy.point_heads import PointHeadComparison
 from mmseg_pointrend.studies.accuracy.predictions import predict_in_each_way
 from mmseg_pointrend.studies.accuracy.report import ring_names
 from mmseg_pointrend.studies.accuracy.score_checkpoint import score_checkpoint
 from mmseg_pointrend.studies.accuracy.scores import Scores, changed_pixels
 from mmseg_pointrend.studies.accuracy.training import (
-    Contender,
     continued,
     shortened,
     train,
@@ -80,7 +78,7 @@ def test_one_run_of_the_network_predicts_in_every_way():
     inputs, samples = batch()
     settings = {
         'none': dict(subdivision_num_points=0),
-        'other': dict(coarse_from='initial', uncertainty='entropy'),
+        'other': dict(coarse_from='initial', subdivision_num_points=4096),
     }
     found = dict(predict_in_each_way(model, inputs, samples, settings))
     assert list(found) == ['upsampled', 'predicted', 'none', 'other']
@@ -95,7 +93,7 @@ def test_one_run_of_the_network_predicts_in_every_way():
         for labels, result in zip(found[name], results, strict=True):
             assert torch.equal(labels, result.pred_sem_seg.data[0])
     assert list(dict(predict_in_each_way(plain, inputs, samples, {}))) == ['upsampled']
-    cfg = tiny_model_config(coarse_from='initial', uncertainty='entropy')
+    cfg = tiny_model_config(**settings['other'])
     other = MODELS.build(cfg).eval()
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
@@ -104,65 +102,14 @@ def test_one_run_of_the_network_predicts_in_every_way():
     assert not torch.equal(found['other'][1], found['predicted'][1])
 
 
-def test_only_what_acts_in_rendering_can_change():
-    inputs, samples = batch()
-    ways = predict_in_each_way(tiny_model(), inputs, samples, {'x': {'num_points': 1}})
-    with pytest.raises(InputError, match='num_points does not act in rendering'):
-        list(ways)
-
-
-def side_by_side(variants: dict) -> PointHeadComparison:
-    cfg = tiny_model_config(num_points=32)
-    cfg.type, cfg.variants = 'PointHeadComparison', variants
-    torch.manual_seed(0)
-    model = MODELS.build(cfg)
-    model.init_weights()
-    return model.train()
-
-
-def train_steps(model: torch.nn.Module, data: list) -> None:
-    trained = [value for value in model.parameters() if value.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=0.01)
-    for seed, (inputs, samples) in enumerate(data):
-        torch.manual_seed(seed)
-        losses = model.loss(inputs, samples)
-        optimizer.zero_grad()
-        sum(value for name, value in losses.items() if 'loss' in name).backward()
-        optimizer.step()
-
-
-def test_each_variant_is_trained_as_if_it_were_alone():
-    together = side_by_side({'wide': dict(num_points=48), 'other': dict(num_points=16)})
-    alone = side_by_side({})
-    network = {
-        name: value.clone()
-        for name, value in together.state_dict().items()
-        if not name.startswith(('point_head', 'variants'))
-    }
-    alone.load_state_dict({**alone.state_dict(), **network})
-    alone.point_head.load_state_dict(together.variants['wide'].state_dict())
-    alone.point_head.num_points = 48
-    data = [batch() for _ in range(3)]
-    before = deepcopy(together.variants['wide'].state_dict())
-    train_steps(together, data)
-    train_steps(alone, data)
-    for name, value in network.items():
-        assert torch.equal(together.state_dict()[name], value), name
-    for name, value in together.variants['wide'].state_dict().items():
-        torch.testing.assert_close(value, alone.point_head.state_dict()[name])
-        assert not torch.equal(value, before[name]), name
-
-
-def test_variants_change_nested_keys_and_predict_apart():
-    model = side_by_side({'residual': dict(mlp=dict(residual=True))}).eval()
-    assert model.variants['residual'].mlp.residual
-    assert not model.point_head.mlp.residual
-    assert len(model.variants['residual'].mlp.hidden) == 3
-    torch.nn.init.normal_(model.variants['residual'].mlp.predictor.weight)
-    inputs, samples = batch()
-    found = dict(predict_in_each_way(model, inputs, samples, {}))
-    assert list(found) == ['upsampled', 'predicted', 'residual']
-    assert not torch.equal(found['predicted'][0], found['residual'][0])
+def test_who_stops_in_the_middle_leaves_the_model_as_it_was():
+    model = tiny_model()
+    head = model.point_head
+    for _name, _maps in predict_in_each_way(
+        model, *batch(), {'none': dict(subdivision_num_points=0)}
+    ):
+        assert model.point_head is head
+        assert head.subdivision_num_points == 128
 
 
 def test_a_schedule_is_shortened_as_a_whole():
@@ -225,16 +172,9 @@ def test_a_plain_checkpoint_becomes_the_start_of_a_cascade(tmp_path):
 def test_the_command_scores_budgets_and_draws_them(trained, tiny_config, tmp_path):
     checkpoint = trained / 'iter_4.pth'
     files = tmp_path / 'scores.json', tmp_path / 'curve.png'
-    arguments = [
-        '--work-dir',
-        tmp_path / 'work',
-        '--json',
-        files[0],
-        '--plot',
-        files[1],
-    ]
     result = run_tool(
-        *(sys.executable, 'tools/score.py', tiny_config, checkpoint, *arguments),
+        *(sys.executable, 'tools/score.py', tiny_config, checkpoint),
+        *('--work-dir', tmp_path / 'work', '--json', files[0], '--plot', files[1]),
         *('--points', '0', '64', '--coarse-from', 'initial', '--classes'),
     )
     assert result.returncode == 0, result.stderr
@@ -256,26 +196,31 @@ def test_the_command_scores_budgets_and_draws_them(trained, tiny_config, tmp_pat
 def test_a_run_with_other_settings_is_not_taken_for_done(tmp_path, tiny_config):
     folder = tmp_path / 'run'
     folder.mkdir()
-    contender = Contender('tiny', str(tiny_config), {})
     load_config(str(tiny_config)).dump(tmp_path / 'run.py')
     last = folder / 'iter_4.pth'
     last.write_bytes(b'')
-    assert train(contender, folder, options={}) == last
+    assert train(str(tiny_config), folder, {}) == last
     with pytest.raises(InputError, match='trained with other settings'):
-        train(contender, folder, options={'randomness.seed': 3})
+        train(str(tiny_config), folder, {'randomness.seed': 3})
 
 
-def test_variants_have_names_that_logs_can_hold():
-    for name in ('dice_loss', 'default', 'a.b'):
-        with pytest.raises(InputError, match='has the name'):
-            side_by_side({name: {}})
-
-
-def test_variants_read_the_maps_of_the_default_head():
-    with pytest.raises(
-        InputError, match=r"other.fine_from='backbone': set it in point"
-    ):
-        side_by_side({'other': dict(fine_from='backbone')})
+def test_a_training_that_fails_ends_in_a_sentence_and_goes_on_when_mended(
+    tmp_path, tiny_config, scenes, monkeypatch
+):
+    """It is run away from the repository, as an installed package is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    folder = tmp_path / 'run'
+    images = scenes.joinpath('leftImg8bit/train')
+    hidden = images.rename(images.with_name('hidden'))
+    try:
+        with pytest.raises(InputError, match='training run ended with status 1: see'):
+            train(str(tiny_config), folder, {})
+    finally:
+        hidden.rename(images)
+    assert (folder / 'train.log').read_text().splitlines()[-1].startswith('error: ')
+    assert train(str(tiny_config), folder, {}) == folder / 'iter_4.pth'
+    assert 'Iter(train) [4/4]' in (folder / 'train.log').read_text()
 
 
 def test_scoring_wants_the_whole_image_and_points(trained, tiny_config, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.rendering.instance_masks import paste_masks
+from mmseg_pointrend.rendering.instance_masks.boxes import paste_masks
 from mmseg_pointrend.studies.instance_masks.example import (
     ShapeMasks,
     mean_iou,

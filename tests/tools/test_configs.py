@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from importlib import import_module
-
 import pytest
 from mmengine.config import Config
 from mmseg.registry import MODELS
@@ -41,24 +39,6 @@ def test_boundaries_are_evaluated_wherever_there_are_labels(path):
             first,
             'BoundaryIoUMetric',
         ]
-
-
-def test_the_ablation_builds_every_variant_on_the_plain_network():
-    cfg = Config.fromfile(ROOT / 'configs/ablations/camvid_point_heads.py')
-    cfg.model.backbone.init_cfg = None
-    import_module(cfg.custom_imports.imports[1])
-    model = MODELS.build(cfg.model)
-    plain = Config.fromfile(
-        ROOT / 'configs/deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
-    )
-    plain.model.backbone.init_cfg = None
-    names = set(MODELS.build(plain.model).state_dict())
-    ours = set(model.state_dict())
-    assert names <= ours
-    assert {name.split('.')[0] for name in ours - names} == {'point_head', 'variants'}
-    assert model.variants['paper'].mlp.residual is False
-    assert model.variants['paper'].coarse_from == 'initial'
-    assert model.variants['points_300'].mlp.residual is True
 
 
 def test_the_contenders_of_camvid_share_everything_but_the_model():

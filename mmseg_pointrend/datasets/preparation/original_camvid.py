@@ -15,49 +15,34 @@ import numpy as np
 from mmseg_pointrend.datasets.camvid import VOID
 from mmseg_pointrend.errors import InputError
 
-# In the order of the ids of CamVidDataset, void last.
+# 0xRRGGBB; in the order of the ids of CamVidDataset, void last.
 GROUPS = {
-    'sky': {'Sky': (128, 128, 128)},
-    'building': {
-        'Bridge': (0, 128, 64),
-        'Building': (128, 0, 0),
-        'Wall': (64, 192, 0),
-        'Tunnel': (64, 0, 64),
-        'Archway': (192, 0, 128),
-    },
-    'pole': {'Column_Pole': (192, 192, 128), 'TrafficCone': (0, 0, 64)},
-    'road': {
-        'Road': (128, 64, 128),
-        'LaneMkgsDriv': (128, 0, 192),
-        'LaneMkgsNonDriv': (192, 0, 64),
-    },
-    'pavement': {
-        'Sidewalk': (0, 0, 192),
-        'ParkingBlock': (64, 192, 128),
-        'RoadShoulder': (128, 128, 192),
-    },
-    'tree': {'Tree': (128, 128, 0), 'VegetationMisc': (192, 192, 0)},
-    'sign': {
-        'SignSymbol': (192, 128, 128),
-        'Misc_Text': (128, 128, 64),
-        'TrafficLight': (0, 64, 64),
-    },
-    'fence': {'Fence': (64, 64, 128)},
-    'car': {
-        'Car': (64, 0, 128),
-        'SUVPickupTruck': (64, 128, 192),
-        'Truck_Bus': (192, 128, 192),
-        'Train': (192, 64, 128),
-        'OtherMoving': (128, 64, 64),
-    },
-    'pedestrian': {
-        'Pedestrian': (64, 64, 0),
-        'Child': (192, 128, 64),
-        'CartLuggagePram': (64, 0, 192),
-        'Animal': (64, 128, 64),
-    },
-    'bicyclist': {'Bicyclist': (0, 128, 192), 'MotorcycleScooter': (192, 0, 192)},
-    'void': {'Void': (0, 0, 0)},
+    'sky': dict(Sky=0x808080),
+    'building': dict(
+        Bridge=0x008040,
+        Building=0x800000,
+        Wall=0x40C000,
+        Tunnel=0x400040,
+        Archway=0xC00080,
+    ),
+    'pole': dict(Column_Pole=0xC0C080, TrafficCone=0x000040),
+    'road': dict(Road=0x804080, LaneMkgsDriv=0x8000C0, LaneMkgsNonDriv=0xC00040),
+    'pavement': dict(Sidewalk=0x0000C0, ParkingBlock=0x40C080, RoadShoulder=0x8080C0),
+    'tree': dict(Tree=0x808000, VegetationMisc=0xC0C000),
+    'sign': dict(SignSymbol=0xC08080, Misc_Text=0x808040, TrafficLight=0x004040),
+    'fence': dict(Fence=0x404080),
+    'car': dict(
+        Car=0x400080,
+        SUVPickupTruck=0x4080C0,
+        Truck_Bus=0xC080C0,
+        Train=0xC04080,
+        OtherMoving=0x804040,
+    ),
+    'pedestrian': dict(
+        Pedestrian=0x404000, Child=0xC08040, CartLuggagePram=0x4000C0, Animal=0x408040
+    ),
+    'bicyclist': dict(Bicyclist=0x0080C0, MotorcycleScooter=0xC000C0),
+    'void': dict(Void=0x000000),
 }
 UNKNOWN = 255
 FRAME = re.compile(r'(0001TP_|0006R0_f|0016E5_|Seq05VD_f)(\d+)')
@@ -69,7 +54,7 @@ def split_of(name: str) -> str:
     Of 701 frames 367 are for training, 101 for validation and 233 for testing.
 
     Raises:
-        InputError: The name is not that of a frame of CamVid.
+        InputError: the name is not that of a frame of CamVid.
     """
     match = FRAME.fullmatch(name)
     if match is None:
@@ -86,7 +71,7 @@ def split_of(name: str) -> str:
 
 
 def group_colors(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turns colours into the ids of the 11 classes and void.
+    """Turn colours into the ids of the 11 classes and void.
 
     Args:
         colors: RGB, (H, W, 3), uint8.
@@ -95,20 +80,15 @@ def group_colors(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         The ids, (H, W), uint8, and where a colour is none of the 32, (H, W), bool;
         the ids are void there.
     """
-    ids = _id_of_code()[_code(colors)]
+    ids = _id_of_color()[colors.astype(np.int32) @ [1 << 16, 1 << 8, 1]]
     unknown = ids == UNKNOWN
     ids[unknown] = VOID
     return ids, unknown
 
 
-def _code(colors: np.ndarray) -> np.ndarray:
-    red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
-    return (red << 16) | (green << 8) | blue
-
-
 @functools.cache
-def _id_of_code() -> np.ndarray:
+def _id_of_color() -> np.ndarray:
     table = np.full(1 << 24, UNKNOWN, np.uint8)
     for group, members in enumerate(GROUPS.values()):
-        table[_code(np.array([*members.values()]))] = group
+        table[list(members.values())] = group
     return table

@@ -1,4 +1,4 @@
-"""Worker processes that prepare data sets."""
+"""Worker processes with a progress bar."""
 
 from __future__ import annotations
 
@@ -21,12 +21,6 @@ Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 
-def check_workers(workers: int) -> None:
-    """Raise an :class:`InputError` if ``workers`` is below 1."""
-    if workers < 1:
-        raise InputError(f'workers is {workers}, give 1 or more.')
-
-
 def run_in_workers(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -34,20 +28,23 @@ def run_in_workers(
     workers: int,
     description: str,
 ) -> list[Result]:
-    """Calls ``function`` on every item in processes that end with this one.
+    """Call ``function`` on every item in processes that end with this one.
 
     Args:
-        function: A function of a module, so that it can be pickled.
-        items: One or more.
-        workers: Number of processes, 1 or more.
-        description: Shown beside the progress bar.
+        function: a function of a module, so that it can be pickled.
+        items: one or more.
+        workers: number of processes, 1 or more.
+        description: shown beside the progress bar.
 
     Returns:
         The results in the order of ``items``.
 
     Raises:
-        InputError: A worker was killed. What ``function`` raises is raised, too.
+        InputError: ``workers`` is below 1, or a worker was killed. What ``function``
+            raises is raised, too.
     """
+    if workers < 1:
+        raise InputError(f'workers is {workers}: give 1 or more.')
     # A spawned worker would import this package, and PyTorch with it.
     context = multiprocessing.get_context('fork' if sys.platform == 'linux' else None)
     pool = ProcessPoolExecutor(
@@ -86,7 +83,7 @@ def interrupts_held() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """Leaves Ctrl-C to the parent and ends with it, however it ends."""
+    """Leave Ctrl-C to the parent and end with it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -7,29 +7,3 @@ of the box, and the centre of pixel i of n sits at (i + 0.5) / n. A box is
 image is (0, 0, W, H), as in detectron2 and in ``RoIAlign(aligned=True)``. There is no
 ``align_corners`` here: boxes have edges.
 """
-
-from __future__ import annotations
-
-from mmseg_pointrend.rendering.instance_masks.boxes import (
-    RegionFeatures,
-    paste_masks,
-    points_to_frame,
-)
-from mmseg_pointrend.rendering.instance_masks.masks import (
-    class_channel,
-    mask_labels,
-    mask_point_loss,
-    mask_training_points,
-    render_masks,
-)
-
-__all__ = [
-    'RegionFeatures',
-    'class_channel',
-    'mask_labels',
-    'mask_point_loss',
-    'mask_training_points',
-    'paste_masks',
-    'points_to_frame',
-    'render_masks',
-]

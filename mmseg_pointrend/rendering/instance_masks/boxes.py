@@ -31,13 +31,12 @@ def points_to_frame(points: Tensor, boxes: Tensor, size: Size) -> Tensor:
         (N, P, 2), (x, y) in [0, 1] of the image, and beyond where a box is.
     """
     start, end = boxes.float().unsqueeze(1).split(2, dim=2)
-    return (start + points * (end - start)) / start.new_tensor(size[::-1])
+    x, y = (start + points * (end - start)).unbind(dim=2)
+    return torch.stack((x / size[1], y / size[0]), dim=2)
 
 
 class RegionFeatures:
-    """Fine feature maps of a batch, as boxes on its images see them.
-
-    Outside of its image a box sees the nearest pixel of the map.
+    """Fine maps of a batch as boxes see them, repeated outside of their images.
 
     Args:
         maps: (B, C, h, w) each.
@@ -62,16 +61,15 @@ class RegionFeatures:
                 f'{strides=} for {len(maps)} feature maps: give lists of one map or '
                 'more and of their strides.'
             )
-        check_boxes(boxes)
-        batch = len(maps[0])
-        batches = [len(one) for one in maps]
+        check_boxes(boxes, len(boxes), 'regions')
+        batch, *others = [len(one) for one in maps]
         rules = (
-            (len(set(batches)) == 1, f'feature maps of {batches} images',
-             'maps of the same images'),
+            (all(other == batch for other in others),
+             f'feature maps of {[batch, *others]} images', 'maps of the same images'),
             (all(stride > 0 for stride in strides), f'{strides=}', 'positive numbers'),
         )  # fmt: skip
         check_arguments(rules)
-        check_indices('images', images, len(boxes), batch, 'images')
+        check_indices('images', images, len(boxes), batch)
         self.maps = maps
         self.strides = strides
         self.boxes = boxes
@@ -118,9 +116,7 @@ class RegionFeatures:
 def paste_masks(
     logits: Tensor, boxes: Tensor, size: Size, threshold: float = 0.5
 ) -> Tensor:
-    """Put masks of boxes into the image.
-
-    A pixel belongs to a box that holds its centre.
+    """Put masks of boxes into the image; a box has the pixels whose centre it holds.
 
     Args:
         logits: (N, h, w), one mask a box.
@@ -134,27 +130,23 @@ def paste_masks(
     Raises:
         InputError: a box has no area, or there are more boxes or fewer than masks.
     """
-    check_boxes(boxes)
-    if logits.ndim != 3 or len(logits) != len(boxes):
-        raise InputError(
-            f'masks of shape {tuple(logits.shape)} for {len(boxes)} boxes: give '
-            '(N, h, w), one mask a box.'
-        )
+    if logits.ndim != 3:
+        raise InputError(f'masks of shape {tuple(logits.shape)}: give (N, h, w).')
+    check_boxes(boxes, len(logits), 'masks')
     pasted = logits.new_zeros(len(logits), *size, dtype=torch.bool)
     for mask, (x1, y1, x2, y2), image in zip(
         logits.float(), boxes.tolist(), pasted, strict=True
     ):
         rows, y = pixels_between(y1, y2, size[0])
         columns, x = pixels_between(x1, x2, size[1])
-        inside = resample(
-            mask[None, None], Grid(y, x, whole=False), align_corners=False
-        )
+        grid = Grid(y, x, whole=False)
+        inside = resample(mask[None, None], grid, align_corners=False)
         image[rows, columns] = decide(inside, threshold)[0]
     return pasted
 
 
 def pixels_between(start: float, end: float, count: int) -> tuple[slice, Axis]:
-    """The pixels of an axis of ``count`` with their centre in [``start``, ``end``).
+    """Find the pixels of an axis of ``count`` with centres in [``start``, ``end``).
 
     Returns:
         The pixels, and where their centres sit in [0, 1] from ``start`` to ``end``.
@@ -165,15 +157,16 @@ def pixels_between(start: float, end: float, count: int) -> tuple[slice, Axis]:
     return slice(first, stop), axis
 
 
-def check_boxes(boxes: Tensor) -> None:
-    """Refuse what are not N boxes (x1, y1, x2, y2) with an area.
+def check_boxes(boxes: Tensor, count: int, things: str) -> None:
+    """Refuse what are not boxes (x1, y1, x2, y2) with an area, one for each thing.
 
     Raises:
-        InputError: says which box it is.
+        InputError: names the shape, or the first box without an area.
     """
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
+    if boxes.shape != (count, 4):
         raise InputError(
-            f'boxes of shape {tuple(boxes.shape)}: give (N, 4), (x1, y1, x2, y2).'
+            f'boxes of shape {tuple(boxes.shape)} for {count} {things}: give '
+            f'({count}, 4), (x1, y1, x2, y2).'
         )
     sizes = boxes[:, 2:] - boxes[:, :2]
     wrong = ~((sizes > 0) & sizes.isfinite()).all(dim=1)
@@ -185,14 +178,8 @@ def check_boxes(boxes: Tensor) -> None:
         )
 
 
-def check_indices(
-    name: str, indices: Tensor, count: int, limit: int, things: str
-) -> None:
-    """Refuse what are not ``count`` indices, (N,), of ``limit`` things.
-
-    Raises:
-        InputError: says how many or which they should be.
-    """
+def check_indices(name: str, indices: Tensor, count: int, limit: int) -> None:
+    """Refuse what are not ``count`` indices, (N,), from 0 to ``limit`` - 1."""
     if indices.shape != (count,):
         raise InputError(
             f'{name} of shape {tuple(indices.shape)} for {count} regions: give one '
@@ -200,8 +187,8 @@ def check_indices(
         )
     if indices.is_floating_point() or indices.dtype == torch.bool:
         raise InputError(f'{name} are {indices.dtype}: give integers, such as int64.')
-    if ((indices < 0) | (indices >= limit)).any():
+    if not ((indices >= 0) & (indices < limit)).all():
         raise InputError(
-            f'{name} run from {int(indices.min())} to {int(indices.max())} but there '
-            f'are {limit} {things}: give numbers from 0 to {limit - 1}.'
+            f'{name} run from {int(indices.min())} to {int(indices.max())}: give '
+            f'numbers from 0 to {limit - 1}.'
         )

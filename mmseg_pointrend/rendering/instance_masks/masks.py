@@ -27,18 +27,14 @@ from mmseg_pointrend.rendering.uncertainty import binary_margin
 
 
 def class_channel(logits: Tensor, classes: Tensor | None) -> Tensor:
-    """The channel of each region's class.
+    """Take the channel of each region's class: (N, K, *) to (N, 1, *).
 
     Args:
         logits: (N, K, *).
-        classes: (N,), integers; not looked at where K is 1, as then one channel
-            serves all classes.
-
-    Returns:
-        (N, 1, *).
+        classes: (N,), integers; not looked at where K is 1, which serves all classes.
 
     Raises:
-        InputError: there is not one channel of the logits for each region.
+        InputError: the classes are not those of N regions.
     """
     count, channels = logits.shape[:2]
     if channels == 1:
@@ -47,7 +43,7 @@ def class_channel(logits: Tensor, classes: Tensor | None) -> Tensor:
         raise InputError(
             f'masks have {channels} channels: give the class of each region, (N,).'
         )
-    check_indices('classes', classes, count, channels, 'channels')
+    check_indices('classes', classes, count, channels)
     regions = torch.arange(count, device=logits.device)
     return logits[regions, classes.long()].unsqueeze(1)
 
@@ -96,7 +92,7 @@ def mask_training_points(
 
 
 def mask_labels(masks: Tensor, points: Tensor, boxes: Tensor | None = None) -> Tensor:
-    """The truth at points, interpolated: within a pixel of an edge it is a fraction.
+    """Interpolate the truth at points: within a pixel of an edge it is a fraction.
 
     Outside of the image it is that of the nearest pixel.
 
@@ -120,11 +116,7 @@ def mask_labels(masks: Tensor, points: Tensor, boxes: Tensor | None = None) -> T
         )
     maps = masks.unsqueeze(1)
     if boxes is not None:
-        check_boxes(boxes)
-        if len(boxes) != len(masks):
-            raise InputError(
-                f'{len(boxes)} boxes for {len(masks)} true masks: give one a mask.'
-            )
+        check_boxes(boxes, len(masks), 'true masks')
         points = points_to_frame(points, boxes, map_size(maps))
     labels = read_features(maps, points, padding_mode='border', align_corners=False)
     right = (labels >= 0) & (labels <= 1.001)  # weights add up to 1, roughly
@@ -139,7 +131,7 @@ def mask_labels(masks: Tensor, points: Tensor, boxes: Tensor | None = None) -> T
 def mask_point_loss(
     logits: Tensor, labels: Tensor, classes: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy of the region's class, a mean over all points.
+    """Average the binary cross-entropy of the region's class over all points.
 
     PointRend, section 4: the other channels get no gradient, as in Mask R-CNN.
 
@@ -173,8 +165,7 @@ def render_masks(
 
     Args:
         mlp: the point classifier, from fine features (N, F, P) and coarse logits
-            (N, K, P) to logits (N, K, P), or (N, 1, P) with ``'initial'``:
-            :class:`~mmseg_pointrend.models.PointMLP`.
+            (N, K, P) to logits (N, K, P), or (N, 1, P) with ``'initial'``.
         fine: the fine features of the regions.
         coarse: logits of the coarse masks, (N, K, h, w).
         classes: (N,), the predicted class of each region; may be None where K is 1.

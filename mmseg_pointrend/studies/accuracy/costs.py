@@ -6,43 +6,35 @@ from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from statistics import median
-from typing import Any
 
 import torch
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmseg_pointrend.engine.runner import unwrapped
-from mmseg_pointrend.studies.speed.meters import Call, flops, time_in_turn, warm_up
+from mmseg_pointrend.studies.speed.meters import flops, time_in_turn
+
+REPEAT = 11
 
 
 @torch.no_grad()
-def measure_costs(
-    runners: Mapping[str, Runner], *, repeat: int = 11
-) -> dict[str, dict[str, float]]:
-    """FLOPs and seconds of ``test_step`` on the first image of the test set.
-
-    Args:
-        runners: with models that have their weights, by name.
-        repeat: how often each is timed.
+def measure_costs(runners: Mapping[str, Runner]) -> dict[str, dict[str, float]]:
+    """Measure ``test_step`` of models on the first image of the test set.
 
     Returns:
         ``'gflops'`` (convolutions and matrix products, a multiplication and an addition
         are two) and ``'seconds'`` (median) of each.
     """
-    batch = next(iter(next(iter(runners.values())).test_dataloader))
+    first = next(iter(runners.values()))
+    batch = next(iter(first.test_dataloader))
 
-    def predict(model: Any) -> None:
-        model.test_step(deepcopy(batch))
+    def predict(runner: Runner) -> None:
+        unwrapped(runner.model).test_step(deepcopy(batch))
 
-    models = {name: unwrapped(runner.model) for name, runner in runners.items()}
-    calls: dict[str, Call] = {
-        name: partial(predict, model) for name, model in models.items()
-    }
-    calls, failed = warm_up(calls, 2)
-    if failed:
-        raise RuntimeError('; '.join(f'{key}: {why}' for key, why in failed.items()))
-    device = next(iter(models.values())).data_preprocessor.device.type
-    times = time_in_turn(calls, repeat=repeat, device=device, seed=0)
+    calls = {name: partial(predict, runner) for name, runner in runners.items()}
+    for call in calls.values():
+        call()
+    times = time_in_turn(calls, REPEAT, get_device())
     return {
         name: dict(gflops=flops(call) / 1e9, seconds=median(times[name]))
         for name, call in calls.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +18,39 @@ WIDE = 1000
 """Columns of text; a table takes what it needs and a terminal wraps the rest."""
 
 Summaries = Mapping[str, Mapping[str, Any]]
+"""Of :class:`~mmseg_pointrend.studies.accuracy.scores.Scores`, by name."""
 
 
 def print_scores(summaries: Summaries, classes: Sequence[str]) -> None:
-    """One row for each way to predict.
-
-    Args:
-        summaries: of :class:`~mmseg_pointrend.studies.accuracy.scores.Scores` by name.
-        classes: whose IoU get a column.
-    """
+    """Print one row for each way to predict, and the IoU of these classes."""
     widths = next(iter(summaries.values()))['trimap_mIoU']
-    table = Table()
-    table.add_column('', no_wrap=True)
-    columns = ['mIoU', 'mBIoU', *(f'{width}px' for width in widths), *classes]
-    for column in columns:
-        table.add_column(column, justify='right', no_wrap=True)
-    for name, figures in summaries.items():
-        values = [figures['mIoU'], figures['mBIoU'], *figures['trimap_mIoU'].values()]
-        values += [figures['IoU'][key] for key in classes]
-        table.add_row(
-            name, *('-' if value is None else f'{value:.2f}' for value in values)
-        )
-    Console(width=WIDE).print(table)
+    rows = []
+    for name, one in summaries.items():
+        values = [one['mIoU'], one['mBIoU'], *one['trimap_mIoU'].values()]
+        values += [one['IoU'][key] for key in classes]
+        rows.append([name, *('-' if v is None else f'{v:.2f}' for v in values)])
+    print_table(
+        ['', 'mIoU', 'mBIoU', *(f'{width}px' for width in widths), *classes], rows
+    )
 
 
 def print_costs(costs: Mapping[str, Mapping[str, float]]) -> None:
-    """One row for each model of :func:`measure_costs`."""
+    """Print one row for each model of :func:`measure_costs`."""
+    rows = (
+        (name, f'{cost["gflops"]:.2f}', f'{cost["seconds"]:.3f}')
+        for name, cost in costs.items()
+    )
+    print_table(['', 'GFLOPs', 'seconds an image'], rows)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows, names to the left and figures to the right."""
     table = Table()
-    for column in ('', 'GFLOPs', 'seconds an image'):
-        table.add_column(column, justify='right')
-    for name, cost in costs.items():
-        table.add_row(name, f'{cost["gflops"]:.2f}', f'{cost["seconds"]:.3f}')
+    for column in columns:
+        justify: Any = 'right' if column else 'left'
+        table.add_column(column, justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     Console(width=WIDE).print(table)
 
 
@@ -66,12 +68,9 @@ def plot_budgets(
     figure, (curve, bars) = plt.subplots(1, 2, figsize=(10, 3.6), layout='constrained')
     figure.suptitle(title)
     points = list(budgets.values())
-    for key, label, color in (
-        ('mIoU', 'mIoU', '#0072b2'),
-        ('mBIoU', 'Boundary IoU', '#d55e00'),
-    ):
+    for key, color in (('mIoU', '#0072b2'), ('mBIoU', '#d55e00')):
         gains = [summaries[name][key] - summaries[UPSAMPLED][key] for name in budgets]
-        curve.plot(points, gains, 'o-', color=color, label=label)
+        curve.plot(points, gains, 'o-', color=color, label=key)
     curve.axhline(0, color='#888888', linewidth=1)
     curve.set(
         xscale='symlog',
@@ -81,10 +80,10 @@ def plot_budgets(
     curve.set_xlim(left=0)
     curve.legend()
     most = summaries[list(budgets)[-1]]
-    places = range(len(RINGS) + 1)
-    bars.bar([i - 0.2 for i in places], most['fixed'], 0.4, color='#009e73')
-    bars.bar([i + 0.2 for i in places], most['broken'], 0.4, color='#d55e00')
-    bars.set_xticks(places, ring_names())
+    for shift, key, color in ((-0.2, 'fixed', '#009e73'), (0.2, 'broken', '#d55e00')):
+        places = [place + shift for place in range(len(RINGS) + 1)]
+        bars.bar(places, most[key], 0.4, color=color)
+    bars.set_xticks(range(len(RINGS) + 1), ring_names())
     bars.set(
         xlabel='distance to a true boundary [pixels]',
         ylabel=f'pixels at {points[-1]} points',
@@ -94,7 +93,7 @@ def plot_budgets(
 
 
 def ring_names() -> list[str]:
-    """``1, 2, 3, 4-5, 6-8, >8``."""
+    """Name the rings: ``1, 2, 3, 4-5, 6-8, >8``."""
     names, low = [], 1
     for high in RINGS:
         names.append(str(high) if low == high else f'{low}-{high}')

@@ -22,11 +22,7 @@ from mmseg_pointrend.studies.accuracy.scores import Scores
 
 
 def load_for_testing(cfg: Config, checkpoint: str) -> Runner:
-    """MMEngine's Runner with a model that has its weights.
-
-    Args:
-        cfg: config; what only training needs is dropped from it.
-        checkpoint: file.
+    """Build MMEngine's Runner, without what only training needs, and load weights.
 
     Raises:
         InputError: the checkpoint is not one of this model.
@@ -43,12 +39,9 @@ def load_for_testing(cfg: Config, checkpoint: str) -> Runner:
 def score_checkpoint(
     cfg: Config, checkpoint: str, settings: Settings
 ) -> dict[str, dict[str, Any]]:
-    """Figures of every way to predict, from one run of the network over the images.
+    """Score every way to predict, from one run of the network over the images.
 
-    Args:
-        cfg: config.
-        checkpoint: file.
-        settings: see :func:`predict_in_each_way`.
+    Ways and settings are those of :func:`predict_in_each_way`.
 
     Returns:
         :meth:`Scores.summary` of each way; fixed and broken pixels are counted against
@@ -73,14 +66,12 @@ def score_checkpoint(
         )
     dataset = runner.test_dataloader.dataset
     evaluators = cfg.test_evaluator
-    boundary = next(
-        (
-            {key: one[key] for key in ('dilation', 'trimap_widths') if key in one}
-            for one in (evaluators if isinstance(evaluators, list) else [evaluators])
-            if one['type'] == 'BoundaryIoUMetric'
-        ),
-        {},
-    )
+    boundary = {
+        key: one[key]
+        for one in (evaluators if isinstance(evaluators, list) else [evaluators])
+        for key in ('dilation', 'trimap_widths')
+        if one['type'] == 'BoundaryIoUMetric' and key in one
+    }
     scores: dict[str, Scores] = {}
     for batch in track(runner.test_dataloader, description='scoring'):
         data = model.data_preprocessor(batch, False)
@@ -90,15 +81,14 @@ def score_checkpoint(
                 'the test set has no labels: add LoadAnnotations to '
                 'test_dataloader.dataset.pipeline.'
             )
-        truths = [sample.gt_sem_seg.data.squeeze(0) for sample in samples]
         before: list = [None] * len(samples)
         for name, maps in predict_in_each_way(model, data['inputs'], samples, settings):
-            score = scores.setdefault(
-                name,
-                Scores(dataset.metainfo['classes'], dataset.ignore_index, **boundary),
-            )
-            for truth, labels, old in zip(truths, maps, before, strict=True):
-                score.add(truth, labels, old)
+            if name not in scores:
+                scores[name] = Scores(
+                    dataset.metainfo['classes'], dataset.ignore_index, **boundary
+                )
+            for sample, labels, old in zip(samples, maps, before, strict=True):
+                scores[name].add(sample.gt_sem_seg.data.squeeze(0), labels, old)
             if name == UPSAMPLED:
                 before = maps
     return {name: score.summary() for name, score in scores.items()}

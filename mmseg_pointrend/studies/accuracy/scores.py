@@ -19,10 +19,7 @@ RINGS = (1, 2, 3, 5, 8)
 class Scores:
     """IoU, Boundary IoU, IoU in trimaps, and what changed against other predictions.
 
-    Args:
-        classes: their names.
-        ignore_index: label of ignored pixels.
-        boundary: ``dilation`` and ``trimap_widths`` of :class:`BoundaryIoUMetric`.
+    ``boundary`` are arguments of :class:`BoundaryIoUMetric`.
     """
 
     def __init__(
@@ -33,76 +30,59 @@ class Scores:
         self.boundary = BoundaryIoUMetric(ignore_index=ignore_index, **boundary)
         self.boundary.dataset_meta = dict(classes=classes)
         self.areas: list[np.ndarray] = []
-        self.fixed = np.zeros(len(RINGS) + 1, dtype=np.int64)
-        self.broken = np.zeros_like(self.fixed)
+        self.changes = np.zeros((2, len(RINGS) + 1), dtype=np.int64)
 
     def add(self, truth: Tensor, labels: Tensor, before: Tensor | None = None) -> None:
-        """Count an image.
-
-        Args:
-            truth: ids, (H, W).
-            labels: the prediction, (H, W).
-            before: the prediction it improves on, (H, W).
-        """
+        """Count an image: ids, a prediction and the one it improves on, (H, W) each."""
         both, union, _, _ = IoUMetric.intersect_and_union(
             labels, truth.to(labels), len(self.classes), self.ignore_index
         )
         self.areas.append(np.stack((both, union)))
-        arrays = truth.cpu().numpy(), labels.cpu().numpy()
-        self.boundary.results.append(self.boundary.measure(*arrays))
+        maps = truth.cpu().numpy(), labels.cpu().numpy()
+        self.boundary.results.append(self.boundary.measure(*maps))
         if before is not None:
-            fixed, broken = changed_pixels(
-                *arrays, before.cpu().numpy(), self.ignore_index
-            )
-            self.fixed += fixed
-            self.broken += broken
+            old = before.cpu().numpy()
+            self.changes += changed_pixels(*maps, old, self.ignore_index)
 
     def summary(self) -> dict[str, Any]:
-        """All figures; IoU in percent, pixels as counts."""
+        """Sum up: IoU in percent, pixels as counts."""
         both, union = np.stack(self.areas).sum(axis=0)
         with np.errstate(invalid='ignore'):
             iou = 100 * both / union
-        boundary = self.boundary.percent(self.boundary.results)
+        bands, *trimaps = self.boundary.percent(self.boundary.results)
+        widths = self.boundary.trimap_widths
+        fixed, broken = self.changes.tolist()
         return dict(
             mIoU=mean(iou),
-            mBIoU=mean(boundary[0]),
-            trimap_mIoU={
-                width: mean(values)
-                for width, values in zip(
-                    self.boundary.trimap_widths, boundary[1:], strict=True
-                )
-            },
+            mBIoU=mean(bands),
+            trimap_mIoU=dict(zip(widths, map(mean, trimaps), strict=True)),
             IoU=self.of_classes(iou),
-            BIoU=self.of_classes(boundary[0]),
-            fixed=self.fixed.tolist(),
-            broken=self.broken.tolist(),
+            BIoU=self.of_classes(bands),
+            fixed=fixed,
+            broken=broken,
         )
 
     def of_classes(self, values: np.ndarray) -> dict[str, float | None]:
-        """A figure of each class, None where it does not occur."""
+        """Name a figure of each class, None where it does not occur."""
         found = [None if np.isnan(value) else float(value) for value in values]
         return dict(zip(self.classes, found, strict=True))
 
 
 def mean(values: np.ndarray) -> float:
-    """Mean over the classes that occur, 0 if none does."""
+    """Average over the classes that occur, 0 if none does."""
     return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
 
 
 def changed_pixels(
     truth: np.ndarray, labels: np.ndarray, before: np.ndarray, ignore_index: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Count pixels made right and pixels made wrong by distance to a true boundary.
 
-    Args:
-        truth: ids, (H, W).
-        labels: the prediction, (H, W).
-        before: the prediction it replaces, (H, W).
-        ignore_index: label of ignored pixels.
+    Args are as of :meth:`Scores.add`.
 
     Returns:
-        Two arrays, one count for each of :data:`RINGS` and one for all that is
-        farther: wrong before and right now; right before and wrong now.
+        (2, 6), a count for each of :data:`RINGS` and one for all that is farther:
+        wrong before and right now; right before and wrong now.
     """
     valid = truth != ignore_index
     ids = truth.astype(np.uint8 if truth.max() < 256 else np.uint16)
@@ -114,4 +94,4 @@ def changed_pixels(
         np.bincount(ring[valid & changed], minlength=len(RINGS) + 1)
         for changed in (~was & now, was & ~now)
     )
-    return fixed, broken
+    return np.stack((fixed, broken))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +11,14 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
-from mmseg_pointrend.engine.config import load_config
-from mmseg_pointrend.errors import InputError
-
-TRAIN = Path(__file__).parents[3] / 'tools/train.py'
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A model to train.
-
-    Attributes:
-        name: of its folder and its row in the table.
-        config: config file.
-        options: changes of the config, dotted keys.
-    """
-
-    name: str
-    config: str
-    options: dict[str, Any]
+from mmseg_pointrend.engine.config import guard_training, load_config, resume_latest
+from mmseg_pointrend.engine.runner import build_runner
+from mmseg_pointrend.errors import InputError, exit_with_sentence
+from mmseg_pointrend.studies.speed.contenders import as_first_of_cascade
 
 
 def shortened(cfg: Config, iterations: int) -> None:
-    """Squeeze the schedule of a config into fewer iterations, in place.
-
-    Args:
-        cfg: config of an ``IterBasedTrainLoop``.
-        iterations: how many there will be; validation follows the last one.
-    """
+    """Squeeze a schedule into fewer iterations, with validation after the last."""
     share = iterations / cfg.train_cfg.max_iters
     for scheduler in cfg.param_scheduler:
         for key in ('begin', 'end'):
@@ -53,13 +32,8 @@ def shortened(cfg: Config, iterations: int) -> None:
 def continued(cfg: Config, start: Path, lr_factor: float) -> None:
     """Train on from a checkpoint of the plain model, in place.
 
-    BatchNorm keeps the statistics it has learned, and a head that the plain model lacks
-    learns at the config's own rate.
-
-    Args:
-        cfg: config whose optimizer has a ``lr_mult`` for ``decode_head``.
-        start: the checkpoint.
-        lr_factor: what multiplies the learning rate of the rest.
+    BatchNorm keeps the statistics it has learned. The learning rate is multiplied by
+    ``lr_factor``, but a head that the plain model lacks learns at the config's own.
     """
     cfg.load_from = str(start)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='NormEvalHook')]
@@ -70,23 +44,23 @@ def continued(cfg: Config, start: Path, lr_factor: float) -> None:
 
 
 def train(
-    contender: Contender,
+    config: str,
     folder: Path,
+    options: dict[str, Any],
     *,
     iterations: int | None = None,
     start: Path | None = None,
     lr_factor: float = 1,
-    options: dict[str, Any],
 ) -> Path:
     """Train in a process of its own; continue or skip what an earlier call did.
 
     Args:
-        contender: the model.
+        config: config file.
         folder: where logs and checkpoints go; the config goes to :func:`recipe_of`.
+        options: changes of the config, dotted keys.
         iterations: how many; None keeps the config's schedule.
         start: checkpoint of the plain model to continue.
         lr_factor: of :func:`continued`.
-        options: changes of the config that all contenders share.
 
     Returns:
         The last checkpoint.
@@ -94,7 +68,7 @@ def train(
     Raises:
         InputError: training failed, or the folder holds a run with other settings.
     """
-    cfg = load_config(contender.config, {**options, **contender.options})
+    cfg = load_config(config, options)
     if iterations is not None:
         shortened(cfg, iterations)
     cascade = isinstance(cfg.model.decode_head, list)
@@ -102,42 +76,53 @@ def train(
         start = start.resolve()
         continued(cfg, folder.resolve() / 'start.pth' if cascade else start, lr_factor)
     folder.mkdir(parents=True, exist_ok=True)
-    config = recipe_of(folder)
-    if config.is_file() and Config.fromfile(config).to_dict() != cfg.to_dict():
+    recipe = recipe_of(folder)
+    if recipe.is_file() and Config.fromfile(recipe).to_dict() != cfg.to_dict():
         raise InputError(
-            f'{folder} was trained with other settings ({config}): give another '
+            f'{folder} was trained with other settings ({recipe}): give another '
             '--work-dir or --name, or remove it.'
         )
-    cfg.dump(config)
+    cfg.dump(recipe)
     last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
     if last.is_file():
         return last
     if start is not None and cascade:
         write_as_cascade(start, Path(cfg.load_from))
-    command = [sys.executable, str(TRAIN), str(config)]
-    command += ['--work-dir', str(folder), '--resume']
-    with (folder / 'train.log').open('a') as log:
-        result = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
+    log = folder / 'train.log'
+    with log.open('a') as file:
+        result = subprocess.run(
+            [sys.executable, '-m', __name__, str(recipe), str(folder)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     if result.returncode != 0 or not last.is_file():
         raise InputError(
-            f'training {contender.name} ended with status {result.returncode}: see '
-            f'{folder / "train.log"}, mend it and run this again.'
+            f'training {folder.name} ended with status {result.returncode}: see {log}, '
+            'mend it and run this again.'
         )
     return last
 
 
+def train_here(recipe: str, folder: str) -> None:
+    """Train in this process, from the latest good checkpoint in the folder if any."""
+    cfg = load_config(recipe, work_dir=folder)
+    guard_training(cfg)
+    resume_latest(cfg)
+    build_runner(cfg).train()
+
+
 def recipe_of(folder: Path) -> Path:
-    """The config of a run: beside its folder, in which MMEngine keeps its own copy."""
+    """Name the config of a run: beside its folder, where MMEngine keeps its copy."""
     return folder.with_name(f'{folder.name}.py')
 
 
 def write_as_cascade(checkpoint: Path, path: Path) -> None:
     """Write a checkpoint anew, with its decode head as the first of a list."""
     content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
-    renamed = {
-        name.replace('decode_head.', 'decode_head.0.', 1)
-        if name.startswith('decode_head.')
-        else name: value
-        for name, value in content['state_dict'].items()
-    }
-    torch.save(dict(state_dict=renamed, meta={}), path)
+    weights = as_first_of_cascade(content['state_dict'])
+    torch.save(dict(state_dict=weights, meta={}), path)
+
+
+if __name__ == '__main__':
+    with exit_with_sentence():
+        train_here(*sys.argv[1:])

@@ -17,32 +17,19 @@ Call = Callable[[], object]
 
 
 def seconds(call: Call, device: str) -> float:
-    """How long a call takes.
-
-    On CUDA two events enclose the call and the stream is empty before the first, so
-    that the time the host needs to launch the kernels counts, too.
-    """
-    if device == 'cpu':
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
-    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    first.record()
+    """Time a call, on CUDA from an idle device to an idle device."""
+    wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
+    wait()
+    start = time.perf_counter()
     call()
-    last.record()
-    torch.cuda.synchronize()
-    return first.elapsed_time(last) / 1000
+    wait()
+    return time.perf_counter() - start
 
 
 def warm_up(
     calls: Mapping[str, Call], times: int
 ) -> tuple[dict[str, Call], dict[str, str]]:
-    """Call everything, so that caches are filled and compilers done.
-
-    Args:
-        calls: the calls by name.
-        times: how often.
+    """Call everything some times, so that caches are filled and compilers done.
 
     Returns:
         The calls that work, and what was wrong with the others, in a line.
@@ -61,22 +48,16 @@ def warm_up(
 
 
 def time_in_turn(
-    calls: Mapping[str, Call], *, repeat: int, device: str, seed: int
+    calls: Mapping[str, Call], repeat: int, device: str
 ) -> dict[str, list[float]]:
     """Time calls in turn, in a new order each round.
 
     A machine that slows down slows all of them, and none always follows the same one.
 
-    Args:
-        calls: the calls by name, warmed up.
-        repeat: rounds.
-        device: ``'cpu'`` or ``'cuda'``.
-        seed: of the orders.
-
     Returns:
         ``repeat`` times of each call, seconds.
     """
-    shuffle = random.Random(seed).shuffle
+    shuffle = random.Random(0).shuffle
     times: dict[str, list[float]] = {name: [] for name in calls}
     order = list(calls)
     for _ in range(repeat):
@@ -87,7 +68,7 @@ def time_in_turn(
 
 
 def peak_bytes(call: Call, device: str) -> int:
-    """The most memory that a call holds at once beyond what was held before it.
+    """Find the most memory that a call holds beyond what was held before it.
 
     What the call returns counts, its inputs and the model do not. On CUDA the caching
     allocator tells. On the CPU torch's profiler reports each block that its allocator
@@ -119,7 +100,7 @@ def peak_bytes(call: Call, device: str) -> int:
 
 
 def flops(call: Call) -> int:
-    """Floating-point operations of the convolutions and matrix products of a call."""
+    """Count floating-point operations of convolutions and matrix products."""
     counter = FlopCounterMode(display=False)
     with counter:
         call()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import asdict
+from itertools import chain
+from typing import NamedTuple
 
 import torch
 from mmengine import dump
@@ -10,132 +15,131 @@ from mmengine.config import ConfigDict
 from mmseg.utils import register_all_modules
 from rich.console import Console
 
-from mmseg_pointrend.studies.speed.contenders import (
-    build_contenders,
-    load_model_config,
-    our_config,
+from mmseg_pointrend.studies.speed.calls import (
+    TRAIN_BATCH,
+    prediction,
+    tail,
+    training_forward,
+    training_step,
 )
-from mmseg_pointrend.studies.speed.growth import draw_growth, measure_growth
+from mmseg_pointrend.studies.speed.contenders import build_contenders, our_config
 from mmseg_pointrend.studies.speed.meters import (
+    Call,
     flops,
     peak_bytes,
     time_in_turn,
     warm_up,
 )
-from mmseg_pointrend.studies.speed.report import Row, figures, print_rows
+from mmseg_pointrend.studies.speed.report import Row, print_rows
 from mmseg_pointrend.studies.speed.settings import Settings
-from mmseg_pointrend.studies.speed.tail_inputs import (
-    random_inputs,
-    trained_inputs,
-    why_not_trained,
-)
-from mmseg_pointrend.studies.speed.tasks import (
-    Task,
-    predict_flops_task,
-    predict_task,
-    tail_task,
-    training_flops_task,
-    training_task,
-)
+from mmseg_pointrend.studies.speed.tail_inputs import random_inputs, trained_inputs
 
-TIMED = {'tail', 'predict', 'train'}
+WARM_UP = 3
+
+
+class Task(NamedTuple):
+    """A call of each contender that takes part."""
+
+    name: str  # key in the JSON file
+    title: str  # for the table
+    calls: dict[str, Call]
 
 
 def run_benchmark(settings: Settings) -> None:
-    """Measure what the settings ask for, print a table and write the files.
+    """Measure what the settings ask for, print a table and write the figures.
 
     Raises:
         InputError: an argument, a config or a checkpoint does not fit.
     """
     settings.check()
     register_all_modules(init_default_scope=True)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
     torch.backends.cudnn.benchmark = True
     console = Console(highlight=False)
-    ours = our_config(load_model_config(settings.config), settings)
-    rows = measure(ours, settings, console)
-    if rows:
-        print_rows(console, rows)
-    growth = None
-    if settings.plot is not None:
-        growth = measure_growth(ours, settings, console)
-        draw_growth(growth, settings.plot)
-        console.print(f'Plot: {settings.plot}')
+    cfg = our_config(settings)
+    rows: list[Row] = []
+    for task in chain(tails(cfg, settings, console), whole_models(cfg, settings)):
+        console.print(f'{task.title} …')
+        rows += measure(task, settings)
+    print_rows(console, rows)
     if settings.json is not None:
-        content = figures(settings, ours, rows, growth)
+        content = dict(
+            system=platform.platform(),
+            gpu=torch.cuda.get_device_name() if settings.device == 'cuda' else None,
+            torch=torch.__version__,
+            threads=torch.get_num_threads(),
+            arguments=asdict(settings),
+            measures={row.name: row._asdict() for row in rows},
+        )
         dump(content, settings.json, file_format='json', indent=2, default=str)
         console.print(f'Figures: {settings.json}')
 
 
-def measure(ours: ConfigDict, settings: Settings, console: Console) -> list[Row]:
-    """Rows of the table: times, then memory, then arithmetic.
+def tails(cfg: ConfigDict, settings: Settings, console: Console) -> Iterator[Task]:
+    """Prepare what follows the coarse head, from each kind of logits that there is.
 
-    Args:
-        ours: config of our model.
-        settings: what to measure.
-        console: where progress goes.
+    ``'plain-d8'`` has the tail of ``'plain'``.
+    """
+    if not {'tail', 'memory'} & set(settings.measure):
+        return
+    names = [name for name in settings.contenders if name != 'plain-d8']
+    for kind, find in (('random', random_inputs), ('trained', trained_inputs)):
+        inputs = find(cfg, settings)
+        if isinstance(inputs, str):
+            console.print(inputs)
+            continue
+        # Else torch.compile answers a second size with slower code for any size.
+        torch.compiler.reset()
+        fine, coarse = (
+            one.to(settings.device, settings.dtype)
+            for one in (inputs.fine, inputs.coarse)
+        )
+        changed = deepcopy(cfg)
+        changed.point_head.update(in_index=[0], in_channels=[fine.shape[1]])
+        models = build_contenders(changed, settings, names, inputs.point_head)
+        calls = {name: tail(models[name], fine, coarse, settings) for name in names}
+        title = 'tail, {} logits, 1x{}x{}'.format(kind, *settings.size)
+        yield Task(f'tail_{kind}', title, calls)
+
+
+def whole_models(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
+    """Prepare ``predict()``, the arithmetic of training and training, in this order.
+
+    Training changes the weights; ``'ours-compiled'`` is compiled for inference only.
     """
     chosen = set(settings.measure)
-    rows: list[Row] = []
-    if 'tail' in chosen or ('memory' in chosen and not chosen & TIMED):
-        for task in tail_tasks(ours, settings, console):
-            rows += measure_task(task, settings, console)
-    if chosen & {'predict', 'train', 'flops'}:
-        models = build_contenders(ours, settings, settings.contenders)
-        if 'predict' in chosen:
-            rows += measure_task(predict_task(models, settings), settings, console)
-        if 'flops' in chosen:
-            rows.append(count_flops(predict_flops_task(models, settings), console))
-            rows.append(count_flops(training_flops_task(models, settings), console))
-        # Training changes the weights, so it comes last.
-        if 'train' in chosen:
-            rows += measure_task(training_task(models, settings), settings, console)
-    return sorted(rows, key=lambda row: ('s', 'B', 'FLOP').index(row.unit))
+    if not {'predict', 'flops', 'train'} & chosen:
+        return
+    models = build_contenders(cfg, settings, settings.contenders)
+    trained = {name: models[name] for name in models if name != 'ours-compiled'}
+    if 'predict' in chosen:
+        torch.compiler.reset()
+        calls = {name: prediction(model, settings) for name, model in models.items()}
+        yield Task('predict', 'predict(), 1x{}x{}'.format(*settings.size), calls)
+    size = '{}x{}x{}'.format(TRAIN_BATCH, *settings.train_size)
+    for name, title, make in (
+        ('flops', f'training forward, {size}', training_forward),
+        ('train', f'training step, {size}', training_step),
+    ):
+        if name in chosen:
+            calls = {name: make(model, settings) for name, model in trained.items()}
+            yield Task(name, title, calls)
 
 
-def tail_tasks(
-    ours: ConfigDict, settings: Settings, console: Console
-) -> Iterator[Task]:
-    """The tail from each kind of logits that there is."""
-    inputs = {}
-    if 'random' in settings.logits:
-        inputs['random'] = random_inputs(ours, settings)
-    if 'trained' in settings.logits:
-        reason = why_not_trained(ours, settings)
-        if reason is None:
-            inputs['trained'] = trained_inputs(ours, settings)
-        else:
-            console.print(reason)
-    for name, one in inputs.items():
-        yield tail_task(name, one, ours, settings)
-
-
-def measure_task(task: Task, settings: Settings, console: Console) -> list[Row]:
-    """Time a task, and see how much memory it takes.
+def measure(task: Task, settings: Settings) -> Iterator[Row]:
+    """Time a task and see how much memory a tail takes, or count its arithmetic.
 
     A contender whose warm-up fails drops out; the row says why.
     """
-    console.print(f'{task.title} …')
-    calls, failed = warm_up(task.calls, settings.warmup)
-    rows = []
-    if TIMED & set(settings.measure):
-        times = time_in_turn(
-            calls, repeat=settings.repeat, device=settings.device, seed=settings.seed
-        )
-        rows.append(Row(task.name, task.title, 's', times, task.absent, failed))
-    if 'memory' in settings.measure:
-        peaks = {
-            name: [float(peak_bytes(call, settings.device))]
-            for name, call in calls.items()
-        }
-        name, title = f'{task.name}_memory', f'memory: {task.title}'
-        rows.append(Row(name, title, 'B', peaks, task.absent, failed))
-    return rows
-
-
-def count_flops(task: Task, console: Console) -> Row:
-    """Count the arithmetic of a task."""
-    console.print(f'FLOPs: {task.title} …')
-    counts = {name: [float(flops(call))] for name, call in task.calls.items()}
-    return Row(task.name, f'FLOPs: {task.title}', 'FLOP', counts, task.absent, {})
+    name, title, calls = task
+    if name == 'flops':
+        counts = {key: [float(flops(call))] for key, call in calls.items()}
+        yield Row(name, title, 'FLOP', counts, {})
+        return
+    calls, failed = warm_up(calls, WARM_UP)
+    device, is_tail = settings.device, name.startswith('tail')
+    if not is_tail or 'tail' in settings.measure:
+        times = time_in_turn(calls, settings.repeat, device)
+        yield Row(name, title, 's', times, failed)
+    if is_tail and 'memory' in settings.measure:
+        peaks = {key: [float(peak_bytes(call, device))] for key, call in calls.items()}
+        yield Row(f'{name}_memory', f'peak memory: {title}', 'B', peaks, failed)

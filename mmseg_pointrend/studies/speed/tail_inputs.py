@@ -2,109 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.runner import CheckpointLoader, load_state_dict
-from mmseg.registry import MODELS
+from mmengine.runner import find_latest_checkpoint, load_checkpoint
+from mmseg.apis import init_model
 from torch import Tensor, nn
 
 from mmseg_pointrend.engine.config import load_config
 from mmseg_pointrend.engine.hooks.testing_hook import check_weights
-from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.studies.demo.street_scenes import render_scene
 from mmseg_pointrend.studies.speed.settings import Settings
 
 STRIDE = 4
 VALIDATION = 1
+DEMO = 'work_dirs/demo/train'
 
 
-@dataclass
-class TailInputs:
-    """What the tail starts from.
+class TailInputs(NamedTuple):
+    """What the tail starts from."""
 
-    Args:
-        fine: fine features, (N, F, H/4, W/4).
-        coarse: the decode head's logits, (N, K, H/4, W/4).
-        point_head: the point head that was trained with them, if any.
-    """
-
-    fine: Tensor
-    coarse: Tensor
-    point_head: nn.Module | None = None
+    fine: Tensor  # (1, F, H/4, W/4)
+    coarse: Tensor  # (1, K, H/4, W/4)
+    point_head: nn.Module | None = None  # that was trained with them
 
 
-def fine_channels(ours: ConfigDict, settings: Settings) -> int:
-    """Channels of the fine features that the tail gets."""
-    return settings.fine_channels or sum(ours.point_head.in_channels)
-
-
-def random_inputs(ours: ConfigDict, settings: Settings) -> TailInputs:
-    """Independent normal numbers: every pixel is hard, the worst case."""
+def random_inputs(cfg: ConfigDict, settings: Settings) -> TailInputs:
+    """Draw independent normal numbers: every pixel is hard, the worst case."""
     random = torch.Generator().manual_seed(settings.seed)
     size = [-(-side // STRIDE) for side in settings.size]
     fine, coarse = (
-        torch.randn(settings.batch, channels, *size, generator=random)
-        for channels in (fine_channels(ours, settings), ours.decode_head.num_classes)
+        torch.randn(1, channels, *size, generator=random)
+        for channels in (sum(cfg.point_head.in_channels), cfg.decode_head.num_classes)
     )
     return TailInputs(fine, coarse)
 
 
-def why_not_trained(ours: ConfigDict, settings: Settings) -> str | None:
-    """Why there are no trained logits, in a sentence, or None if there are."""
-    if not Path(settings.checkpoint).is_file():
-        return (
-            f'No trained logits: {settings.checkpoint} does not exist, run make '
-            'demo or give --checkpoint.'
-        )
-    classes = ours.decode_head.num_classes
-    trained = load_config(settings.checkpoint_config).model.decode_head.num_classes
-    if classes != trained:
-        return f'No trained logits: those have {trained} classes, not {classes}.'
-    return None
-
-
 @torch.no_grad()
-def trained_inputs(ours: ConfigDict, settings: Settings) -> TailInputs:
-    """What a trained model makes of street scenes of the wanted size.
+def trained_inputs(cfg: ConfigDict, settings: Settings) -> TailInputs | str:
+    """Show a trained model a street scene of the wanted size.
 
     Its logits are smooth, as real ones are: few pixels are hard, along boundaries. The
     trained model is small, so its fine features come first and random channels fill
-    the rest; its point head answers the same after
-    ``copy_classifier`` has put it into the large one, which takes the large
-    one's time.
+    the rest; its point head answers the same after ``copy_classifier`` has put it into
+    the large one, which takes the large one's time.
+
+    Returns:
+        Inputs, or a sentence why there are none.
 
     Raises:
-        InputError: the checkpoint is not one of the config, or its features do not
-            fit.
+        InputError: the checkpoint is not one of its config.
     """
-    cfg = load_config(settings.checkpoint_config).model
-    cfg.pretrained = None
-    model = MODELS.build(cfg)
-    content = CheckpointLoader.load_checkpoint(settings.checkpoint, map_location='cpu')
-    check_weights(model, content, settings.checkpoint)
-    load_state_dict(model, content.get('state_dict', content))
-    model.eval()
-    scenes = [
-        render_scene((settings.seed, VALIDATION, index), settings.size).image
-        for index in range(settings.batch)
-    ]
-    images = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).float()
-    preprocessor = model.data_preprocessor
-    inputs = (images - preprocessor.mean) / preprocessor.std
-    maps, [coarse] = model.decode(*model.extract(inputs))
+    checkpoint = settings.checkpoint
+    if checkpoint is None and Path(DEMO).is_dir():
+        checkpoint = find_latest_checkpoint(DEMO)
+    if checkpoint is None or not Path(checkpoint).is_file():
+        missing = checkpoint or f'a checkpoint in {DEMO}'
+        return f'No trained logits: {missing} does not exist, run make demo.'
+    trained = load_config(settings.checkpoint_config)
+    classes, wanted = (one.decode_head.num_classes for one in (trained.model, cfg))
+    if classes != wanted:
+        return f'No trained logits: those have {classes} classes, not {wanted}.'
+    model = init_model(trained, device='cpu')
+    check_weights(model, load_checkpoint(model, checkpoint, 'cpu'), checkpoint)
+    scene = render_scene((settings.seed, VALIDATION, 0), settings.size).image
+    image = torch.from_numpy(scene).permute(2, 0, 1).float()
+    inputs = (image - model.data_preprocessor.mean) / model.data_preprocessor.std
+    maps, (*_, coarse) = model.decode(*model.extract(inputs.unsqueeze(0)))
     fine = torch.cat(maps, dim=1)
-    channels = fine_channels(ours, settings)
-    filled = channels - fine.shape[1]
-    if filled < 0:
-        raise InputError(
-            f'--fine-channels {channels}: the trained features have '
-            f'{fine.shape[1]} channels, give at least as many.'
-        )
+    filled = max(sum(cfg.point_head.in_channels) - fine.shape[1], 0)
     random = torch.Generator().manual_seed(settings.seed)
-    shape = len(fine), filled, *fine.shape[2:]
-    fine = torch.cat((fine, torch.randn(shape, generator=random)), dim=1)
-    return TailInputs(fine, coarse, model.point_head)
+    filler = torch.randn(1, filled, *fine.shape[2:], generator=random)
+    return TailInputs(torch.cat((fine, filler), dim=1), coarse, model.point_head)
