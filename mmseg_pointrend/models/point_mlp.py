@@ -83,8 +83,7 @@ class PointMLP(BaseModule):
             coarse: (N, K, P).
 
         Returns:
-            Logits, (N, out_channels, P), in the type of the weights or of autocast;
-            with ``residual`` at least that of the coarse prediction.
+            Logits, (N, out_channels, P), in the type of the weights or of autocast.
 
         Raises:
             InputError: the channels are not those the MLP was built for.

@@ -26,7 +26,7 @@ from mmseg_pointrend.models.checks import (
     complete_point_head,
     numbered,
 )
-from mmseg_pointrend.models.classified import listening, note_input
+from mmseg_pointrend.models.classifier_inputs import note_input, noted_inputs
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.view import View, Window, padding_of
 from mmseg_pointrend.rendering.grids import Padding, Size, map_size, valid_regions
@@ -145,26 +145,26 @@ class PointRendEncoderDecoder(EncoderDecoder):
             InputError: a head returns something else than one map of logits, or does
                 not fit its features.
         """
-        coarse: list[Tensor] = []
-        with listening() as classified:
+        outputs: list[Tensor] = []
+        with noted_inputs() as noted:
             for key, head in numbered('decode_head', self.decode_heads):
                 check_channels(key, head, feats)
-                logits = head(feats, *coarse[-1:])
+                logits = head(feats, *outputs[-1:])
                 if not isinstance(logits, Tensor):
                     raise InputError(
                         f'{type(head).__name__} returns {type(logits).__name__} and '
                         'not one map of logits, so it cannot host a point head: use '
                         'another decode head, such as DepthwiseSeparableASPPHead.'
                     )
-                coarse.append(logits)
+                outputs.append(logits)
         if self.point_head.reads_decode_head:
-            if not classified:
+            if not noted:
                 raise InputError(
                     f'{type(head).__name__} does not classify with the conv_seg that '
                     "it was built with: remove 'decode_head' from point_head.in_index."
                 )
-            maps = [*maps, classified[0]]
-        return self.point_head.choose(maps), coarse
+            maps = [*maps, noted[0]]
+        return self.point_head.choose(maps), outputs
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of the decode head, the point head and the auxiliary head.
@@ -178,12 +178,12 @@ class PointRendEncoderDecoder(EncoderDecoder):
             ``point.*`` and ``aux.*``.
         """
         feats, maps = self.extract(inputs)
-        fine, coarse = self.decode(feats, maps)
+        fine, outputs = self.decode(feats, maps)
         losses: dict[str, Tensor] = {}
-        for i, (head, logits) in enumerate(zip(self.decode_heads, coarse, strict=True)):
-            prefix = 'decode' if len(coarse) == 1 else f'decode_{i}'
-            losses |= add_prefix(head.loss_by_feat(logits, data_samples), prefix)
-        points = self.point_head.point_loss(fine, coarse[-1], data_samples)
+        for i, (head, out) in enumerate(zip(self.decode_heads, outputs, strict=True)):
+            prefix = 'decode' if len(outputs) == 1 else f'decode_{i}'
+            losses |= add_prefix(head.loss_by_feat(out, data_samples), prefix)
+        points = self.point_head.point_loss(fine, outputs[-1], data_samples)
         losses |= add_prefix(points, 'point')
         if self.with_auxiliary_head:
             one = not isinstance(self.auxiliary_head, nn.ModuleList)
@@ -203,11 +203,11 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             (N, K, H, W), float32.
         """
-        fine, coarse = self.decode(*self.extract(inputs))
+        fine, [*_, coarse] = self.decode(*self.extract(inputs))
         size = map_size(inputs)
         regions = valid_regions(paddings, size, align_corners=self.align_corners)
-        steps = self.point_head.steps(coarse[-1], size, regions)
-        return self.point_head.render(fine, coarse[-1], steps)
+        steps = self.point_head.steps(coarse, size, regions)
+        return self.point_head.render(fine, coarse, steps)
 
     def test_step(self, data: dict[str, Any]) -> SampleList:
         """Predict a batch as it comes from the pipeline.
@@ -255,10 +255,10 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 if not (slides or return_logits):
                     del sample.seg_logits
             return samples
-        fine, coarse = self.decode(*self.extract(inputs))
+        fine, [*_, coarse] = self.decode(*self.extract(inputs))
         return self.predict_from_coarse(
             fine,
-            coarse[-1],
+            coarse,
             map_size(inputs),
             data_samples,
             return_logits=return_logits,
@@ -297,22 +297,20 @@ class PointRendEncoderDecoder(EncoderDecoder):
         for start in range(0, len(samples), count):
             batch = slice(start, start + count)
             view, chosen = views[start], samples[batch]
-            maps = [one[batch] for one in fine], coarse[batch]
-            steps = head.steps(
-                maps[1],
-                view.target(self.align_corners),
-                valid_regions(
-                    [view.padding] * len(chosen), size, align_corners=self.align_corners
-                ),
-            )
+            fine_part, coarse_part = [one[batch] for one in fine], coarse[batch]
+            paddings = [view.padding] * len(chosen)
+            regions = valid_regions(paddings, size, align_corners=self.align_corners)
+            target = view.target(self.align_corners)
+            steps = head.steps(coarse_part, target, regions)
             if return_logits:
-                logits = view.restore(head.render(*maps, steps))
+                logits = view.restore(head.render(fine_part, coarse_part, steps))
                 labels = decide(logits, self.decode_head.threshold)
                 for sample, one in zip(chosen, logits, strict=True):
                     value = one.sigmoid() if len(one) == 1 else one
                     sample.seg_logits = PixelData(data=value)
             else:
-                labels = view.restore(head.render_labels(*maps, steps))
+                labels = head.render_labels(fine_part, coarse_part, steps)
+                labels = view.restore(labels)
             for sample, label in zip(chosen, labels, strict=True):
                 sample.pred_sem_seg = PixelData(data=label[None].contiguous())
         return samples

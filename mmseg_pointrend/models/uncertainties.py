@@ -4,7 +4,8 @@ A project adds its own measure under a name that configs can use::
 
     from mmseg_pointrend.models.uncertainties import UNCERTAINTIES
 
-        def least_confidence(logits):
+    @UNCERTAINTIES.register_module()
+    def least_confidence(logits):
         return 1 - logits.float().softmax(dim=1).amax(dim=1)
 """
 

@@ -82,7 +82,7 @@ class Renderer:
 
     Attributes:
         classify: from points (N, P, 2), (x, y) in [0, 1], and the logits that the map
-            has there (N, K, P) to better ones, (N, K, P).
+            has there (N, K, P) to better ones, (N, K, P); ``PointRendHead.classify``.
         uncertainty: from (N, K, *) to (N, *), the larger the harder.
         align_corners: the convention of upsampling.
         threshold: decision probability, where K is 1.
@@ -156,6 +156,7 @@ class Renderer:
             current = read_features(
                 logits, points, padding_mode='border', align_corners=self.align_corners
             )
-            better = decide(self.classify(points, current), self.threshold)
-            labels.view(len(labels), -1).scatter_(1, hardest, better)
+            logits_there = self.classify(points, current)
+            labels_there = decide(logits_there, self.threshold)
+            labels.view(len(labels), -1).scatter_(1, hardest, labels_there)
         return labels

@@ -91,7 +91,7 @@ def last_line_of(tool, *args, capsys, monkeypatch):
         'test.py CONFIG EVIL --work-dir WORK --tta',
         'score.py CONFIG EVIL --work-dir WORK',
         'benchmark.py --config CONFIG --checkpoint-config CONFIG --checkpoint EVIL '
-        '--measure tail --logits trained --size 64 128',
+        '--measure tail --size 64 128',
     ],
 )
 def test_a_tool_runs_no_payload(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from mmseg_pointrend.studies.demo.street_scenes import write_dataset
 from mmseg_pointrend.studies.pictures import save, show
 
 NUM_TRAIN, NUM_VAL, SIZE = 96, 16, (256, 512)
-SCENE, ZOOM = 11, (64, 96)
+ZOOM = (64, 96)
 
 
 def run_demo(config: str, plain_config: str, work_dir: Path, workers: int) -> None:
@@ -69,7 +70,7 @@ def run_demo(config: str, plain_config: str, work_dir: Path, workers: int) -> No
 def demo_config(
     path: str, data: Path, work_dir: Path, checkpoint: str | None = None
 ) -> Config:
-    """A demo config with its data, work folder and checkpoint filled in."""
+    """Load a demo config with its data, work folder and checkpoint filled in."""
     cfg = load_config(path, work_dir=str(work_dir))
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[key].dataset.data_root = str(data)
@@ -78,90 +79,95 @@ def demo_config(
     return cfg
 
 
+@dataclass
+class Comparison:
+    """Labels of one scene, (H, W), by one bilinear resize and by rendering.
+
+    Attributes:
+        truth, plain, rendered: labels.
+        points: whether the last step of rendering classified a pixel again.
+    """
+
+    truth: Tensor
+    plain: Tensor
+    rendered: Tensor
+    points: Tensor
+
+    @property
+    def gain(self) -> np.ndarray:
+        """1 where rendering puts a pixel right, -1 where it puts it wrong, else 0."""
+        right, before = self.rendered == self.truth, self.plain == self.truth
+        gain = right.int() - before.int()
+        return gain.where(self.truth != 255, 0).numpy()
+
+
 @torch.no_grad()
-def draw_comparison(runner: Runner, path: Path, scene: int = SCENE) -> None:
-    """Draw a validation scene: image, truth, predictions, points and a zoom.
-
-    The zoom shows where rendering puts most pixels right.
-
-    Args:
-        runner: a runner whose model is a loaded :class:`PointRendEncoderDecoder`.
-        path: the PNG file.
-        scene: number of the scene in the test set.
-    """
-    model: PointRendEncoderDecoder = runner.model.eval()
-    dataset = runner.test_dataloader.dataset
-    sample = dataset[scene]
-    palette = np.array([*dataset.metainfo['palette'], [0, 0, 0]], dtype=np.uint8)
-    image = sample['inputs'].permute(1, 2, 0).flip(2).numpy()
-    truth = sample['data_samples'].gt_sem_seg.data[0]
-    plain, rendered, chosen = predict_both(model, sample)
-
-    def paint(labels: Tensor) -> np.ndarray:
-        return palette[labels.clamp(max=len(palette) - 1)]
-
-    right = (rendered == truth) & (plain != truth)
-    wrong = (rendered != truth) & (plain == truth) & (truth != 255)
-    gain = right.numpy().astype(float) - wrong.numpy()
-    density = uniform_filter(gain, ZOOM, mode='constant')
-    height, width = truth.shape
-    row, column = np.unravel_index(density.argmax(), density.shape)
-    top = int(np.clip(row - ZOOM[0] // 2, 0, height - ZOOM[0]))
-    left = int(np.clip(column - ZOOM[1] // 2, 0, width - ZOOM[1]))
-    window = slice(top, top + ZOOM[0]), slice(left, left + ZOOM[1])
-
-    points = image // 3
-    points[chosen] = (255, 255, 0)
-    changes = image // 3
-    changes[right] = (60, 220, 60)
-    changes[wrong] = (255, 60, 60)
-    panels = {
-        'image': image,
-        'truth': paint(truth),
-        f'the {int(chosen.sum())} points of the last step': points,
-        'bilinear upsampling': paint(plain),
-        'PointRend': paint(rendered),
-        'pixels put right (green) and wrong (red)': changes,
-    }
-    figure = plt.figure(figsize=(15, 8.6), layout='constrained')
-    grid = figure.add_gridspec(3, 12, height_ratios=(1, 1, 1.05))
-    for i, (title, picture) in enumerate(panels.items()):
-        axes = figure.add_subplot(grid[i // 3, i % 3 * 4 : i % 3 * 4 + 4])
-        show(axes, picture, title)
-        axes.add_patch(
-            Rectangle(
-                (left - 0.5, top - 0.5), *ZOOM[::-1], fill=False, color='white', lw=1.5
-            )
-        )
-    for i, title in enumerate(('image', 'truth', 'bilinear upsampling', 'PointRend')):
-        axes = figure.add_subplot(grid[2, i * 3 : i * 3 + 3])
-        show(axes, panels[title][window], f'{title}, zoom')
-    save(figure, path, dpi=100)
-
-
-def predict_both(
-    model: PointRendEncoderDecoder, sample: dict[str, Any]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels by one bilinear resize and by rendering, and the last step's pixels.
-
-    Args:
-        model: the model in evaluation mode.
-        sample: what the data set returns.
-
-    Returns:
-        Three maps (H, W) on the CPU: labels, labels, bool.
-    """
+def compare(model: PointRendEncoderDecoder, sample: dict[str, Any]) -> Comparison:
+    """Predict a sample of the data set with and without rendering."""
     batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
     inputs = model.data_preprocessor(batch)['inputs']
     fine, [coarse] = model.decode(*model.extract(inputs))
     size = map_size(inputs)
-    plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)[0].cpu()
-    steps = model.point_head.steps(coarse, size)
+    plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)
     renderer = model.point_head.renderer(fine, coarse)
-    *_, (logits, indices) = renderer.refine(coarse, steps)
-    rendered = logits.argmax(dim=1)[0].cpu()
-    chosen = torch.zeros(size, dtype=torch.bool)
-    chosen.view(-1)[indices[0].cpu()] = True
-    height, width = sample['inputs'].shape[-2:]
-    image = slice(height), slice(width)
-    return plain[image], rendered[image], chosen[image]
+    *_, (logits, indices) = renderer.refine(
+        coarse, model.point_head.steps(coarse, size)
+    )
+    points = torch.zeros(size, dtype=torch.bool)
+    points.view(-1)[indices[0].cpu()] = True
+    truth = sample['data_samples'].gt_sem_seg.data[0]
+    height, width = truth.shape
+    maps = plain[0].cpu(), logits.argmax(dim=1)[0].cpu(), points
+    return Comparison(truth, *(labels[:height, :width] for labels in maps))
+
+
+def draw_comparison(runner: Runner, path: Path) -> None:
+    """Draw the test scene that gains most, and a zoom on where it gains most.
+
+    Args:
+        runner: a runner whose model is a loaded :class:`PointRendEncoderDecoder`.
+        path: the PNG file.
+    """
+    dataset = runner.test_dataloader.dataset
+    model = runner.model.eval()
+    results = [compare(model, dataset[i]) for i in range(len(dataset))]
+    scene = int(np.argmax([result.gain.sum() for result in results]))
+    result, sample = results[scene], dataset[scene]
+    palette = np.array([*dataset.metainfo['palette'], [0, 0, 0]], dtype=np.uint8)
+    image = sample['inputs'].permute(1, 2, 0).flip(2).numpy()
+    points, changes = image // 3, image // 3
+    points[result.points] = (255, 255, 0)
+    changes[result.gain > 0] = (60, 220, 60)
+    changes[result.gain < 0] = (255, 60, 60)
+
+    def paint(labels: Tensor) -> np.ndarray:
+        return palette[labels.clamp(max=len(palette) - 1)]
+
+    panels = {
+        'image': image,
+        'truth': paint(result.truth),
+        f'the {int(result.points.sum())} points of the last step': points,
+        'bilinear upsampling': paint(result.plain),
+        'PointRend': paint(result.rendered),
+        'pixels put right (green) and wrong (red)': changes,
+    }
+    density = uniform_filter(result.gain.astype(float), ZOOM, mode='constant')
+    middle = np.unravel_index(density.argmax(), density.shape)
+    corner = np.subtract(middle, ZOOM) + np.array(ZOOM) // 2
+    top, left = corner.clip(0, np.subtract(density.shape, ZOOM)).tolist()
+    window = slice(top, top + ZOOM[0]), slice(left, left + ZOOM[1])
+    figure = plt.figure(figsize=(15, 8.9), layout='constrained')
+    figure.suptitle(
+        f'Validation scene {scene}, the one of {len(dataset)} in which most pixels are '
+        'put right, and a zoom on where'
+    )
+    grid = figure.add_gridspec(3, 12, height_ratios=(1, 1, 1.05))
+    for i, (title, picture) in enumerate(panels.items()):
+        axes = figure.add_subplot(grid[i // 3, i % 3 * 4 : i % 3 * 4 + 4])
+        show(axes, picture, title)
+        frame = (left - 0.5, top - 0.5), ZOOM[1], ZOOM[0]
+        axes.add_patch(Rectangle(*frame, fill=False, color='white', lw=1.5))
+    for i, title in enumerate(('image', 'truth', 'bilinear upsampling', 'PointRend')):
+        axes = figure.add_subplot(grid[2, i * 3 : i * 3 + 3])
+        show(axes, panels[title][window], f'{title}, zoom')
+    save(figure, path, dpi=100)

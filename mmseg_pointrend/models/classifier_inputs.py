@@ -13,14 +13,14 @@ NOTES: ContextVar[list[Tensor] | None] = ContextVar('NOTES', default=None)
 
 
 def note_input(module: nn.Module, args: tuple[Tensor]) -> None:
-    """Forward hook of a classifier: note its input while somebody listens."""
+    """Forward pre-hook of a classifier: note its input while somebody listens."""
     notes = NOTES.get()
     if notes is not None:
         notes.append(args[0])
 
 
 @contextmanager
-def listening() -> Iterator[list[Tensor]]:
+def noted_inputs() -> Iterator[list[Tensor]]:
     """Collect what classifiers with :func:`note_input` are given meanwhile."""
     notes: list[Tensor] = []
     token = NOTES.set(notes)
