@@ -49,15 +49,6 @@ def main() -> None:
     add('--classes', type=int, help="by default the config's")
     add('--device', choices=('cpu', 'cuda'), default='cpu')
     add('--autocast', choices=AUTOCAST, default='none')
-    add(
-        '--checkpoint',
-        help='weights that make the trained logits; by default those of make demo',
-    )
-    add(
-        '--checkpoint-config',
-        default=str(CONFIGS / 'pointrend_deeplabv3plus_r18-d16_demo-256x512.py'),
-        help='config file of these weights',
-    )
     add('--repeat', type=int, default=10, help='timed calls of each model')
     add('--seed', type=int, default=0)
     add('--json', type=Path, help='file for the figures')

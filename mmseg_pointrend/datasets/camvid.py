@@ -69,7 +69,7 @@ class CamVidDataset(CheckedFiles):
 
 
 def find_image_suffix(folder: Path) -> str | None:
-    """The one of ``IMAGE_SUFFIXES`` that files below ``folder`` have, if any.
+    """Find the one of ``IMAGE_SUFFIXES`` that files below ``folder`` have, if any.
 
     Raises:
         InputError: files have both.

@@ -159,7 +159,7 @@ class LoadLabel(LoadAnnotations):
         results['seg_fields'].append('gt_seg_map')
 
     def _new_ids(self, results: dict[str, Any]) -> np.ndarray:
-        """What MMSegmentation makes of each value in a file, (256,), uint8."""
+        """Tell what MMSegmentation makes of each value in a file, (256,), uint8."""
         reduces = results['reduce_zero_label']
         if self.reduce_zero_label not in (None, reduces):
             raise InputError(
@@ -226,7 +226,7 @@ def check_label(
 
 
 def find_step(step: Any, kind: type[Step]) -> Step | None:
-    """The first transform of a kind in a pipeline, also inside ``TestTimeAug``."""
+    """Find the first transform of a kind in a pipeline, also inside ``TestTimeAug``."""
     if isinstance(step, kind):
         return step
     parts = getattr(step, 'subroutines', getattr(step, 'transforms', ()))

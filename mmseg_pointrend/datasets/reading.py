@@ -34,7 +34,7 @@ class BadFile(InputError):
 
 
 def cannot_read(path: str | Path, kind: str, reason: str) -> BadFile:
-    """The error for a file of no use; ``reason`` ends with the fix."""
+    """Make the error for a file of no use; ``reason`` ends with the fix."""
     return BadFile(f'cannot read {path}{reason}.', kind)
 
 
@@ -111,7 +111,7 @@ def undecodable(
 
 
 def header_of(content: bytes) -> ImageFile | None:
-    """The header of an image; None where only another library than Pillow reads it."""
+    """Read the header of an image; None where another library than Pillow must."""
     try:
         return Image.open(io.BytesIO(content))
     except Exception:

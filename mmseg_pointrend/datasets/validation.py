@@ -205,7 +205,7 @@ def check_sample(
 
 
 def image_doubts(path: str, header: ImageFile, loader: LoadImage) -> Doubts:
-    """What is probably not meant about an image that loads."""
+    """Say what is probably not meant about an image that loads."""
     if header.mode not in ('1', 'L', 'RGB'):
         name = 'palette' if header.mode == 'P' else header.mode
         yield (
@@ -224,7 +224,7 @@ def image_doubts(path: str, header: ImageFile, loader: LoadImage) -> Doubts:
 
 
 def label_doubts(path: str, header: ImageFile, loader: LoadLabel) -> Doubts:
-    """What is probably not meant about a label that loads."""
+    """Say what is probably not meant about a label that loads."""
     if header.mode not in ('1', 'L', 'P'):
         yield (
             'wide label',

@@ -1,4 +1,4 @@
-"""The latest good checkpoint of a training."""
+"""Which checkpoint a training goes on from; safe_loading.py is how files are read."""
 
 from __future__ import annotations
 

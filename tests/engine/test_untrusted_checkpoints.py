@@ -90,8 +90,6 @@ def last_line_of(tool, *args, capsys, monkeypatch):
         'test.py CONFIG EVIL --work-dir WORK',
         'test.py CONFIG EVIL --work-dir WORK --tta',
         'score.py CONFIG EVIL --work-dir WORK',
-        'benchmark.py --config CONFIG --checkpoint-config CONFIG --checkpoint EVIL '
-        '--measure tail --size 64 128',
     ],
 )
 def test_a_tool_runs_no_payload(

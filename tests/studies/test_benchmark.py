@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.studies.speed.contenders import (
     build_contenders,
-    copy_classifier,
     our_config,
 )
 from mmseg_pointrend.studies.speed.meters import (
@@ -25,37 +23,30 @@ from mmseg_pointrend.studies.speed.meters import (
     warm_up,
 )
 from mmseg_pointrend.studies.speed.settings import Settings
-from mmseg_pointrend.studies.speed.tail_inputs import trained_inputs
 from tests.helpers import run_tool
 
 SMALL = ('--size', 64, 128, '--train-size', 64, 128, '--repeat', 3)
 EAGER = ('plain', 'plain-d8', 'mmseg', 'ours')
-TIMED = ('train', 'predict', 'tail_random', 'tail_trained')
+TIMED = ('train', 'predict', 'tail')
 
 
 def run_benchmark(*args: object) -> Any:
     return run_tool(sys.executable, 'tools/benchmark.py', *args, timeout=1200)
 
 
-def checkpoint_of(work_dir: Path) -> str:
-    return (work_dir / 'last_checkpoint').read_text().strip()
-
-
 def settings(config: Path | str = 'c.py', **changes: Any) -> Settings:
     sizes = dict(size=(64, 128), train_size=(64, 128))
-    given = dict(config=str(config), checkpoint_config=str(config), **sizes)
-    return Settings(**{**given, **changes})
+    return Settings(**{**dict(config=str(config), **sizes), **changes})
 
 
 @pytest.fixture(scope='session')
 def report(
-    tmp_path_factory: pytest.TempPathFactory, tiny_config: Path, trained: Path
+    tmp_path_factory: pytest.TempPathFactory, tiny_config: Path
 ) -> dict[str, Any]:
     """The figures of a tiny benchmark; ``'stdout'`` beside them."""
     file = tmp_path_factory.mktemp('benchmark') / 'figures.json'
     result = run_benchmark(
         *('--config', tiny_config, '--contenders', *EAGER, '--json', file),
-        *('--checkpoint', checkpoint_of(trained), '--checkpoint-config', tiny_config),
         *SMALL,
     )
     assert result.returncode == 0, result.stderr
@@ -64,10 +55,9 @@ def report(
 
 def test_it_measures_every_contender_in_every_way(report):
     measures = report['measures']
-    memory = ['tail_random_memory', 'tail_trained_memory']
-    assert set(measures) == {*TIMED, *memory, 'flops'}
+    assert set(measures) == {*TIMED, 'memory', 'flops'}
     for name, measure in measures.items():
-        expected = set(EAGER) - ({'plain-d8'} if 'tail' in name else set())
+        expected = set(EAGER) - ({'plain-d8'} if name in ('tail', 'memory') else set())
         assert set(measure['values']) == expected
         for values in measure['values'].values():
             assert min(values) > 0
@@ -105,16 +95,15 @@ def test_compiled_contenders_and_autocast_take_part(
     autocast, contenders, measures, tmp_path, tiny_config
 ):
     result = run_benchmark(
-        *('--config', tiny_config, '--classes', 7, '--checkpoint', 'missing.pth'),
+        *('--config', tiny_config, '--classes', 7),
         *('--contenders', *contenders, '--measure', *measures, *SMALL),
         *('--autocast', autocast, '--json', tmp_path / 'f.json'),
     )
     assert result.returncode == 0, result.stderr
-    assert 'No trained logits: missing.pth does not exist' in result.stdout
     found = json.loads((tmp_path / 'f.json').read_text())['measures']
-    assert set(found) == {name.replace('tail', 'tail_random') for name in measures}
+    assert set(found) == set(measures)
     for name, measure in found.items():
-        others = dict(train={'ours-compiled'}, tail_random={'plain-d8'})
+        others = dict(train={'ours-compiled'}, tail={'plain-d8'})
         assert set(measure['values']) == set(contenders) - others.get(name, set())
         assert measure['failed'] == {}
 
@@ -164,56 +153,6 @@ def test_contenders_share_their_weights(tiny_config):
         models['mmseg'].decode_head[1].forward(fine, points),
         models['ours'].point_head.mlp(fine, points),
     )
-
-
-def point_head(kind: str, fine_channels: int, width: int) -> Any:
-    cfg = dict(type=kind, in_index=[0], in_channels=[fine_channels], num_classes=5)
-    if kind == 'PointHead':
-        cfg.update(channels=width, dropout_ratio=-1)
-    else:
-        cfg.update(mlp=dict(hidden_channels=width))
-    head = MODELS.build(cfg)
-    for parameter in head.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    return head
-
-
-@pytest.mark.parametrize('kind', ['PointHead', 'PointRendHead'])
-@torch.no_grad()
-def test_a_widened_classifier_answers_as_the_small_one(kind):
-    small, wide = point_head('PointRendHead', 6, 16), point_head(kind, 10, 32)
-    copy_classifier(wide, small, classes=5)
-    fine, coarse = torch.randn(2, 10, 40), torch.randn(2, 5, 40)
-    answer = wide.mlp if kind == 'PointRendHead' else wide
-    torch.testing.assert_close(
-        answer.forward(fine, coarse), small.mlp(fine[:, :6], coarse)
-    )
-
-
-def test_a_classifier_that_is_too_large_is_refused():
-    with pytest.raises(InputError, match='does not fit'):
-        copy_classifier(
-            point_head('PointHead', 10, 8), point_head('PointRendHead', 6, 16), 5
-        )
-
-
-def test_trained_logits_come_from_a_scene_of_the_wanted_size(
-    tiny_config, trained, tmp_path, monkeypatch
-):
-    given = settings(tiny_config)
-    cfg = our_config(given)
-    monkeypatch.chdir(tmp_path)
-    assert 'run make demo' in trained_inputs(cfg, given)
-    (tmp_path / 'work_dirs/demo').mkdir(parents=True)
-    (tmp_path / 'work_dirs/demo/train').symlink_to(trained)
-    cfg.point_head.in_channels = [12]
-    inputs, again = trained_inputs(cfg, given), trained_inputs(cfg, given)
-    assert inputs.coarse.shape == (1, 19, 16, 32)
-    assert inputs.fine.shape == (1, 12, 16, 32)
-    assert again.coarse.equal(inputs.coarse)
-    assert again.fine.equal(inputs.fine)
-    cfg.decode_head.num_classes = 150
-    assert 'have 19 classes, not 150' in trained_inputs(cfg, given)
 
 
 def test_peak_memory_is_what_was_held_at_once():

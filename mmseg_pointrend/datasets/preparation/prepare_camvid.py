@@ -129,7 +129,7 @@ def prepare_camvid(
 
 
 def _match_splits(source: Path, images: str, labels: str) -> list[Found]:
-    """The pairs of folders that are named after their split."""
+    """Find the pairs of folders that are named after their split."""
     return [
         (split, *files)
         for split in COUNTS
@@ -244,7 +244,7 @@ def _check(image: Path, label: Path) -> None:
 
 
 def _read(path: Path) -> Image.Image:
-    """An original image or label in colours, RGB."""
+    """Read an original image or label in colours, RGB."""
     pixels = decode(path, read_whole(path), 'color', 'pillow')
     height, width = pixels.shape[:2]
     if (width, height) != FULL_SIZE:

@@ -74,7 +74,7 @@ def prepare_cityscapes(
 
 
 def _keys(folder: Path, suffix: str) -> set[str]:
-    """The ``<city>/<frame>`` of the files in ``folder`` that end in ``suffix``."""
+    """List the ``<city>/<frame>`` of files in ``folder`` that end in ``suffix``."""
     names = glob(f'*/*{suffix}', root_dir=folder)
     return {Path(name).as_posix().removesuffix(suffix) for name in names}
 

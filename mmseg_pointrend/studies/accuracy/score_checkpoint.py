@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.progress import track
 
-from mmseg_pointrend.engine.config import keep_testing_only
+from mmseg_pointrend.engine.config import evaluators_of, keep_testing_only
 from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
 from mmseg_pointrend.engine.runner import build_runner, unwrapped
 from mmseg_pointrend.errors import InputError
@@ -65,10 +65,9 @@ def score_checkpoint(
             '--coarse-from.'
         )
     dataset = runner.test_dataloader.dataset
-    evaluators = cfg.test_evaluator
     boundary = {
         key: one[key]
-        for one in (evaluators if isinstance(evaluators, list) else [evaluators])
+        for one in evaluators_of(cfg)
         for key in ('dilation', 'trimap_widths')
         if one['type'] == 'BoundaryIoUMetric' and key in one
     }

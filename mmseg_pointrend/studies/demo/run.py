@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ import torch.nn.functional as F
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
 from mmengine.runner import Runner
-from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from mmseg_pointrend.engine.config import load_config, resume_latest
@@ -151,7 +151,9 @@ def draw_comparison(runner: Runner, path: Path) -> None:
         'PointRend': paint(result.rendered),
         'pixels put right (green) and wrong (red)': changes,
     }
-    density = uniform_filter(result.gain.astype(float), ZOOM, mode='constant')
+    density = cv2.blur(
+        result.gain.astype(float), ZOOM[::-1], borderType=cv2.BORDER_CONSTANT
+    )
     middle = np.unravel_index(density.argmax(), density.shape)
     corner = np.subtract(middle, ZOOM) + np.array(ZOOM) // 2
     top, left = corner.clip(0, np.subtract(density.shape, ZOOM)).tolist()

@@ -48,17 +48,12 @@ def our_config(settings: Settings) -> ConfigDict:
 
 
 def build_contenders(
-    cfg: ConfigDict,
-    settings: Settings,
-    names: Collection[str],
-    point_head: nn.Module | None = None,
+    cfg: ConfigDict, settings: Settings, names: Collection[str]
 ) -> dict[str, Any]:
     """Build models that share every weight they have in common.
 
     Weights are random: convolutions keep the scale of what goes through them, since a
     model that returns zeros or overflows would not take its usual time.
-
-    Theirs answer as ``point_head`` where a trained one is given.
 
     Returns:
         The models by name, in evaluation mode, on the device.
@@ -68,8 +63,6 @@ def build_contenders(
     for module in ours.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity='relu')
-    if point_head is not None:
-        copy_classifier(ours.point_head, point_head, ours.num_classes)
     built = {}
     for name in names:
         if name.startswith('ours'):
@@ -119,7 +112,7 @@ def build_rival(name: str, cfg: ConfigDict, ours: Any, settings: Settings) -> An
     model = build(cfg)
     model.load_state_dict({**model.state_dict(), **weights})
     if name == 'mmseg':
-        copy_classifier(model.decode_head[1], ours.point_head, ours.num_classes)
+        copy_classifier(model.decode_head[1], ours.point_head)
     return model
 
 
@@ -164,37 +157,12 @@ def as_first_of_cascade(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def copy_classifier(wide: nn.Module, narrow: nn.Module, classes: int) -> None:
-    """Make a point head answer as another one, whatever features it adds.
+def copy_classifier(theirs: nn.Module, ours: nn.Module) -> None:
+    """Give MMSegmentation's ``PointHead`` the weights of our point head.
 
-    Every layer reads features, then the coarse prediction or nothing. The narrow
-    head's weights go to the first features and to the coarse prediction; all others
-    become zero. The answers are the narrow head's, the time is the wide head's.
-
-    Args:
-        wide: a ``PointRendHead`` or MMSegmentation's ``PointHead``, changed in place.
-        narrow: the head to copy.
-        classes: channels of the coarse prediction.
-
-    Raises:
-        InputError: the narrow head does not fit into the wide one.
+    Its layers also read the coarse prediction; those weights become zero where our
+    layers do not.
     """
-    large, small = ([*head.parameters()] for head in (wide, narrow))
-    if len(large) != len(small) or any(
-        len(mine) > len(room) for room, mine in zip(large, small, strict=True)
-    ):
-        raise InputError(
-            "the trained point head does not fit into the benchmark's: give a --config "
-            'with as many layers of at least its width.'
-        )
-    features, few = (parameters[0].shape[1] - classes for parameters in (large, small))
-    for room, mine in zip(large, small, strict=True):
-        rows = len(mine)
+    for room, weight in zip(theirs.parameters(), ours.parameters(), strict=True):
         room.zero_()
-        if mine.ndim == 1:
-            room[:rows] = mine
-            features, few = len(room), rows
-        else:
-            end = features + mine.shape[1] - few
-            room[:rows, :few] = mine[:, :few]
-            room[:rows, features:end] = mine[:, few:]
+        room[tuple(map(slice, weight.shape))] = weight

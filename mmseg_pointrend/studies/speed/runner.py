@@ -32,9 +32,9 @@ from mmseg_pointrend.studies.speed.meters import (
 )
 from mmseg_pointrend.studies.speed.report import Row, print_rows
 from mmseg_pointrend.studies.speed.settings import Settings
-from mmseg_pointrend.studies.speed.tail_inputs import random_inputs, trained_inputs
 
 WARM_UP = 3
+STRIDE = 4  # of the fine features and the coarse logits
 
 
 class Task(NamedTuple):
@@ -57,7 +57,7 @@ def run_benchmark(settings: Settings) -> None:
     console = Console(highlight=False)
     cfg = our_config(settings)
     rows: list[Row] = []
-    for task in chain(tails(cfg, settings, console), whole_models(cfg, settings)):
+    for task in chain(tail_of(cfg, settings), whole_models(cfg, settings)):
         console.print(f'{task.title} …')
         rows += measure(task, settings)
     print_rows(console, rows)
@@ -74,31 +74,28 @@ def run_benchmark(settings: Settings) -> None:
         console.print(f'Figures: {settings.json}')
 
 
-def tails(cfg: ConfigDict, settings: Settings, console: Console) -> Iterator[Task]:
-    """Prepare what follows the coarse head, from each kind of logits that there is.
+def tail_of(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
+    """Prepare what follows the coarse head, from independent normal numbers.
 
-    ``'plain-d8'`` has the tail of ``'plain'``.
+    Every pixel is hard then, the worst case. ``'plain-d8'`` has the tail of
+    ``'plain'``.
     """
     if not {'tail', 'memory'} & set(settings.measure):
         return
     names = [name for name in settings.contenders if name != 'plain-d8']
-    for kind, find in (('random', random_inputs), ('trained', trained_inputs)):
-        inputs = find(cfg, settings)
-        if isinstance(inputs, str):
-            console.print(inputs)
-            continue
-        # Else torch.compile answers a second size with slower code for any size.
-        torch.compiler.reset()
-        fine, coarse = (
-            one.to(settings.device, settings.dtype)
-            for one in (inputs.fine, inputs.coarse)
+    cfg, channels = deepcopy(cfg), sum(cfg.point_head.in_channels)
+    cfg.point_head.update(in_index=[0], in_channels=[channels])
+    models = build_contenders(cfg, settings, names)
+    random = torch.Generator().manual_seed(settings.seed)
+    size = [-(-side // STRIDE) for side in settings.size]
+    fine, coarse = (
+        torch.randn(1, count, *size, generator=random).to(
+            settings.device, settings.dtype
         )
-        changed = deepcopy(cfg)
-        changed.point_head.update(in_index=[0], in_channels=[fine.shape[1]])
-        models = build_contenders(changed, settings, names, inputs.point_head)
-        calls = {name: tail(models[name], fine, coarse, settings) for name in names}
-        title = 'tail, {} logits, 1x{}x{}'.format(kind, *settings.size)
-        yield Task(f'tail_{kind}', title, calls)
+        for count in (channels, cfg.decode_head.num_classes)
+    )
+    calls = {name: tail(models[name], fine, coarse, settings) for name in names}
+    yield Task('tail', 'tail, 1x{}x{}'.format(*settings.size), calls)
 
 
 def whole_models(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
@@ -136,10 +133,10 @@ def measure(task: Task, settings: Settings) -> Iterator[Row]:
         yield Row(name, title, 'FLOP', counts, {})
         return
     calls, failed = warm_up(calls, WARM_UP)
-    device, is_tail = settings.device, name.startswith('tail')
+    device, is_tail = settings.device, name == 'tail'
     if not is_tail or 'tail' in settings.measure:
         times = time_in_turn(calls, settings.repeat, device)
         yield Row(name, title, 's', times, failed)
     if is_tail and 'memory' in settings.measure:
         peaks = {key: [float(peak_bytes(call, device))] for key, call in calls.items()}
-        yield Row(f'{name}_memory', f'peak memory: {title}', 'B', peaks, failed)
+        yield Row('memory', f'peak memory of the {title}', 'B', peaks, failed)

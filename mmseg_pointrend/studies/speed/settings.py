@@ -21,8 +21,6 @@ class Settings:
     """The arguments of ``tools/benchmark.py``; sizes are (H, W)."""
 
     config: str  # of a PointRendEncoderDecoder
-    checkpoint: str | None = None  # weights that make the trained logits, or the demo's
-    checkpoint_config: str  # of those weights
     measure: Sequence[str] = MEASURES
     contenders: Sequence[str] = CONTENDERS
     size: tuple[int, int] = (1024, 2048)  # of the image of predict() and of the tail
@@ -31,7 +29,7 @@ class Settings:
     device: str = 'cpu'
     autocast: str = 'none'
     repeat: int = 10  # timed calls of each contender
-    seed: int = 0  # of weights, inputs and scenes
+    seed: int = 0  # of weights and inputs
     json: Path | None = None  # file for the figures
 
     def check(self) -> None:

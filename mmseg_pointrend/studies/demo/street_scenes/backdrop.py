@@ -59,7 +59,7 @@ def textures() -> tuple[np.ndarray, np.ndarray]:
 def plane(
     camera: Camera, tile: np.ndarray, height: float, rows: slice, step: int
 ) -> np.ndarray:
-    """A texture as seen on a level plane so far above the eye, at every few samples."""
+    """Show a texture on a level plane so far above the eye, at every few samples."""
     shift = camera.rng.uniform(0, TILE, 2).tolist()
     x, horizon = (camera.vanish - (0.5, 0.5 + rows.start)).tolist()
     wide, long = METRE * height, METRE * height * camera.focal

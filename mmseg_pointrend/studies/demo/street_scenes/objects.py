@@ -164,7 +164,7 @@ def draw_fence(brush: Brush, style: Style) -> None:
 
 
 def bent(start: Point, end: Point, part: float, bend: int) -> list[Point]:
-    """A limb of two equal parts with its joint to the front (1) or the back (-1)."""
+    """Make a limb of two equal parts, its joint to the front (1) or the back (-1)."""
     up, forward = end[1] - start[1], end[2] - start[2]
     span = math.hypot(up, forward)
     out = bend * math.sqrt(max(part**2 - span**2 / 4, 0)) / span
