@@ -19,7 +19,7 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmseg.utils import register_all_modules
 
 from mmseg_pointrend.studies.demo.street_scenes import write_dataset
-from tests.helpers import ROOT, TINY, run_tool
+from tests.helpers import POINT_HEAD, ROOT, TINY, run_tool
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory, scenes: Path) -> Path:
     """A config file that trains a tiny model on the scenes; ``plain.py`` beside it."""
     folder = tmp_path_factory.mktemp('configs')
     for name, prefix, point_head in (
-        ('tiny', 'pointrend_', 'point_head=dict(in_channels=[8])'),
+        ('tiny', 'pointrend_', POINT_HEAD),
         ('plain', '', ''),
     ):
         base = ROOT / f'configs/{prefix}deeplabv3plus_r18-d16_demo-256x512.py'

@@ -144,12 +144,16 @@ default_hooks = dict(
 model = dict(
     data_preprocessor=dict(size=(64, 128)),
     backbone=dict(stem_channels=8, base_channels=8),
-    decode_head=dict(in_channels=64, channels=8, c1_in_channels=8, c1_channels=4),
+    decode_head=dict(in_channels=32, channels=8, c1_in_channels=8, c1_channels=4),
     auxiliary_head=dict(
         _delete_=True, type='FCNHead', in_channels=32, in_index=2, channels=8,
         num_convs=1, concat_input=False, num_classes=19, norm_cfg=dict(type='BN')),
     {point_head}
 )
+"""
+POINT_HEAD = """point_head=dict(
+        _delete_=True, type='PointRendHead', in_index=[0], in_channels=[8],
+        num_points=1024, coarse_from='initial', mlp=dict(hidden_channels=64))
 """
 
 

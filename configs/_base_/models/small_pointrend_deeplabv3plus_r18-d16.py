@@ -3,10 +3,11 @@ model = dict(
     type='PointRendEncoderDecoder',
     point_head=dict(
         type='PointRendHead',
-        in_index=[0],
-        in_channels=[24],
+        in_index=[0, 'decode_head'],
+        in_channels=[24, 64],
         num_points=1024,
+        coarse_window=3,
         coarse_from='initial',
-        mlp=dict(type='PointMLP', hidden_channels=64, num_layers=3),
+        mlp=dict(type='PointMLP', hidden_channels=64, num_layers=2, residual=True),
     ),
 )
