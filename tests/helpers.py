@@ -143,8 +143,11 @@ default_hooks = dict(
     logger=dict(interval=1), checkpoint=dict(interval=2, max_keep_ckpts=-1))
 model = dict(
     data_preprocessor=dict(size=(64, 128)),
-    backbone=dict(stem_channels=8, base_channels=8),
-    decode_head=dict(in_channels=32, channels=8, c1_in_channels=8, c1_channels=4),
+    backbone=dict(
+        stem_channels=8, base_channels=8, num_stages=4, out_indices=(0, 1, 2, 3),
+        strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)),
+    decode_head=dict(
+        in_index=3, in_channels=64, channels=8, c1_in_channels=8, c1_channels=4),
     auxiliary_head=dict(
         _delete_=True, type='FCNHead', in_channels=32, in_index=2, channels=8,
         num_convs=1, concat_input=False, num_classes=19, norm_cfg=dict(type='BN')),

@@ -92,11 +92,14 @@ class InvalidLossHook(Hook):
         )
         if self.skipped == self.max_skips:
             good = last_good_checkpoint(runner.work_dir)
-            resume = f'--resume goes on from {good[0]}' if good else 'no checkpoint yet'
             raise InputError(
                 f'{what}: lower the learning rate or look at the data, or skip such '
                 'iterations by --cfg-options default_hooks.invalid_loss.max_skips=10; '
-                f'{resume}.'
+                + (
+                    f'--resume goes on from {good[0]}, the last good checkpoint.'
+                    if good
+                    else 'there is no checkpoint yet.'
+                )
             )
         self.skipped += 1
         runner.logger.warning(f'Skipped: {what}.')

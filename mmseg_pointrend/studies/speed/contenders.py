@@ -87,7 +87,7 @@ def build_rival(name: str, cfg: ConfigDict, ours: Any, settings: Settings) -> An
     prediction as input of every layer.
 
     Raises:
-        InputError: ``'plain-d8'`` of a backbone that is no ResNet.
+        InputError: ``'plain-d8'`` of a backbone that is no ResNet of four stages.
     """
     cfg = deepcopy(cfg)
     del cfg.point_head
@@ -101,10 +101,10 @@ def build_rival(name: str, cfg: ConfigDict, ours: Any, settings: Settings) -> An
         cfg.update(cascade_config(cfg, ours.point_head, settings))
         weights = as_first_of_cascade(weights)
     elif name == 'plain-d8':
-        if 'ResNet' not in cfg.backbone.type:
+        if 'ResNet' not in cfg.backbone.type or cfg.backbone.get('num_stages', 4) != 4:
             raise InputError(
-                f'plain-d8 needs a ResNet and the backbone is {cfg.backbone.type}: '
-                'leave plain-d8 out of --contenders.'
+                'plain-d8 needs a ResNet of four stages as backbone, this is a '
+                f'{cfg.backbone.type}: leave plain-d8 out of --contenders.'
             )
         cfg.backbone.update(STRIDE_8)
         if 'dilations' in cfg.decode_head:
