@@ -198,22 +198,6 @@ def complete_point_head(cfg: Any, host: BaseDecodeHead) -> dict[str, Any]:
     return cfg
 
 
-def check_windows(test_cfg: dict[str, Any]) -> None:
-    """Refuse sliding windows without their size or distance.
-
-    Raises:
-        InputError: one of them is no pair.
-    """
-    pairs = [test_cfg.get(key) for key in ('crop_size', 'stride')]
-    if test_cfg['mode'] == 'slide' and not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
-    ):
-        raise InputError(
-            "test_cfg.mode='slide' needs the size of the windows and their distance, "
-            '(height, width) each: add crop_size=(512, 1024), stride=(384, 768).'
-        )
-
-
 def check_maps(maps: Any) -> None:
     """Refuse, by an :class:`InputError`, one map instead of a list of maps.
 

@@ -22,12 +22,12 @@ from mmseg_pointrend.models.checks import (
     check_hosts,
     check_images,
     check_maps,
-    check_windows,
     complete_point_head,
     numbered,
 )
 from mmseg_pointrend.models.classifier_inputs import note_input, noted_inputs
 from mmseg_pointrend.models.point_rend_head import PointRendHead
+from mmseg_pointrend.models.settings import check_settings, check_windows
 from mmseg_pointrend.models.view import View, Window, padding_of
 from mmseg_pointrend.rendering.grids import Padding, Size, map_size, valid_regions
 from mmseg_pointrend.rendering.labels import decide
@@ -59,7 +59,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
 
     Raises:
         InputError: the decode head cannot host a point head, or a key of the two heads
-            contradicts the other.
+            contradicts the other, or ``train_cfg`` or ``test_cfg`` hold what nothing
+            reads.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
             test_cfg=ConfigDict({'mode': 'whole', **(test_cfg or {})}),
             **kwargs,
         )
-        check_windows(self.test_cfg)
+        check_settings(self.train_cfg or {}, self.test_cfg)
         cfg = complete_point_head(point_head, self.decode_heads[-1])
         self.point_head = MODELS.build(cfg)
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
@@ -335,6 +336,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             (N, K, H, W), float32.
         """
+        check_windows(self.test_cfg)
         size = map_size(inputs)
         paddings = [padding_of(meta) for meta in batch_img_metas]
         total = inputs.new_zeros(

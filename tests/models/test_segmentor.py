@@ -425,6 +425,36 @@ def test_wrong_in_channels_of_the_decode_head_are_named():
             r"point_head.type='PointHead': give 'PointRendHead'",
         ),
         ('point_head', dict(type='PointRend'), r"point_head.type='PointRend': give 'P"),
+        ('test_cfg', dict(mode='sliding'), r"test_cfg.mode='sliding': give 'whole' or"),
+        (
+            'test_cfg',
+            dict(return_logit=True),
+            r'test_cfg.return_logit: .* return_logits',
+        ),
+        ('test_cfg', dict(scale=2), r'test_cfg.scale: nothing reads it, remove it'),
+        (
+            'test_cfg',
+            dict(subdivision_num_points=8),
+            r'test_cfg.subdivision_num_points: set model.point_head.subdivision_num_',
+        ),
+        (
+            'test_cfg',
+            dict(subdivision_steps=2),
+            r'test_cfg.subdivision_steps: the size',
+        ),
+        (
+            'train_cfg',
+            dict(num_points=8),
+            r'train_cfg.num_points: set model.point_head.',
+        ),
+        *(
+            (
+                'test_cfg',
+                dict(mode='slide', crop_size=(32, size), stride=(32, stride)),
+                r'crop_size=.*, stride=.*: give whole numbers with 0 < stride <= crop',
+            )
+            for size, stride in ((32, 48), (32, 0), (32, -8), (0, 0), (32.0, 8))
+        ),
         ('test_cfg', dict(mode='slide'), r"mode='slide' needs .* crop_size="),
         (
             'test_cfg',
