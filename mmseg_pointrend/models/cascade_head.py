@@ -69,9 +69,14 @@ class CascadeHead(BaseCascadeDecodeHead):
         Raises:
             InputError: as :meth:`choose`, or other maps are asked for.
         """
-        if self.reads_decode_head or self.fine_from == 'backbone':
-            raise InputError(
-                "point_head.in_index=['decode_head'] or fine_from='backbone' needs "
-                "model.type='PointRendEncoderDecoder': use it, or remove that."
-            )
+        for asked, what in (
+            (self.reads_decode_head, "in_index names 'decode_head'"),
+            (self.fine_from == 'backbone', "fine_from='backbone'"),
+        ):
+            if asked:
+                raise InputError(
+                    f'point_head.{what} needs maps that '
+                    "model.type='PointRendEncoderDecoder' alone gives: use it, or "
+                    'remove that.'
+                )
         return self.choose(feats)

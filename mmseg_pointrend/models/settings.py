@@ -18,7 +18,7 @@ POINT_KEYS = (
 
 
 def check_settings(train_cfg: dict[str, Any], test_cfg: dict[str, Any]) -> None:
-    """Refuse keys of ``train_cfg`` and ``test_cfg`` that nothing reads, and bad modes.
+    """Refuse keys that nothing reads, and what :func:`check_mode` refuses.
 
     What is None asks for nothing.
 
@@ -26,8 +26,8 @@ def check_settings(train_cfg: dict[str, Any], test_cfg: dict[str, Any]) -> None:
         InputError: names the first that is wrong, and where it belongs.
     """
     for name, cfg, known in (('train', train_cfg, ()), ('test', test_cfg, TEST_KEYS)):
-        for key in (key for key, value in cfg.items() if value is not None):
-            if key in known:
+        for key, value in cfg.items():
+            if value is None or key in known:
                 continue
             near = get_close_matches(key, known, n=1)
             if key in POINT_KEYS:
@@ -39,20 +39,20 @@ def check_settings(train_cfg: dict[str, Any], test_cfg: dict[str, Any]) -> None:
             else:
                 fix = 'nothing reads it, remove it'
             raise InputError(f'model.{name}_cfg.{key}: {fix}.')
+    check_mode(test_cfg)
+
+
+def check_mode(test_cfg: dict[str, Any]) -> None:
+    """Refuse a mode that is not known, and sliding windows that leave gaps.
+
+    Raises:
+        InputError: the mode is wrong, the size of the windows or their distance is no
+            pair of positive whole numbers, or the distance is larger.
+    """
     mode = test_cfg['mode']
     right = mode in ('whole', 'slide')
     check_arguments([(right, f'{mode=}', "'whole' or 'slide'")], 'model.test_cfg.')
-    check_windows(test_cfg)
-
-
-def check_windows(test_cfg: dict[str, Any]) -> None:
-    """Refuse sliding windows that leave gaps, or without their size or distance.
-
-    Raises:
-        InputError: one of them is no pair of positive whole numbers, or the distance
-            is larger than the window.
-    """
-    if test_cfg['mode'] != 'slide':
+    if mode == 'whole':
         return
     pairs = [test_cfg.get(key) for key in ('crop_size', 'stride')]
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):

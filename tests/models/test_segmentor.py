@@ -470,6 +470,15 @@ def test_common_mistakes_in_the_model_config_are_named(key, value, sentence):
         MODELS.build(cfg)
 
 
+@pytest.mark.parametrize('cfg', [dict(mode='sliding'), dict(stride=(48, 48))])
+def test_a_mode_that_is_changed_later_is_checked_too(cfg):
+    model = tiny_model()
+    model.test_cfg.update(mode='slide', crop_size=(32, 32), stride=(32, 32))
+    model.test_cfg.update(cfg)
+    with pytest.raises(InputError, match=r'model\.test_cfg'):
+        model.predict(torch.randn(1, 3, 64, 64))
+
+
 def test_a_point_head_without_a_type_is_ours():
     cfg = tiny_model_config()
     del cfg.point_head['type']

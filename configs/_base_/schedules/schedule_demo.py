@@ -5,7 +5,9 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
-    dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=50, end=750, by_epoch=False),
+    dict(
+        type='PolyLR', eta_min=1e-5, power=0.9, begin=50, end=max_iters, by_epoch=False
+    ),
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 default_hooks = dict(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
@@ -59,7 +58,8 @@ def check_weights(model: Any, checkpoint: dict, source: str) -> None:
     wanted = {
         name: value.shape
         for name, value in model.state_dict().items()
-        if not re.search(r'^auxiliary_head\.|num_batches_tracked$', name)
+        if not name.startswith('auxiliary_head.')
+        and not name.endswith('num_batches_tracked')
     }
     wrong = [name for name, shape in wanted.items() if saved.get(name) != shape]
     if not wrong:
