@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
@@ -20,6 +21,13 @@ from mmseg_pointrend.evaluation.boundaries import (
     near_boundary,
     overlap,
 )
+
+# By parts of their names MMEngine tells of which figures more is better.
+for hook in (CheckpointHook, EarlyStoppingHook):
+    hook._default_greater_keys = [
+        *hook._default_greater_keys,
+        *('mBIoU', 'mFscore', 'mRecall', 'averageScore'),
+    ]
 
 
 @METRICS.register_module()

@@ -116,6 +116,14 @@ class ResumableCheckpointHook(CheckpointHook):
             super()._save_checkpoint(runner)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        wanted = [name for name in self.save_best or () if name != 'auto']
+        missing = [name for name in wanted if name not in metrics]
+        if missing:
+            raise InputError(
+                f'default_hooks.checkpoint.save_best names {missing[0]}, but the '
+                f'validation gives {", ".join(metrics)}: name one of these, or add its '
+                'metric to val_evaluator.'
+            )
         with self._completing(runner) as runner:
             super()._save_best_checkpoint(runner, metrics)
 
