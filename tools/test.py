@@ -16,6 +16,7 @@ try:
         save_predictions,
         use_tta,
     )
+    from mmseg_pointrend.engine.hooks import OutputNamesHook
     from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
     from mmseg_pointrend.engine.runner import build_runner
     from mmseg_pointrend.errors import exit_with_sentence
@@ -63,6 +64,7 @@ def main() -> None:
     if args.out:
         save_predictions(cfg, args.out)
     runner = build_runner(cfg)
+    runner.register_hook(OutputNamesHook())
     runner.register_hook(TestingHook(fuse=args.fuse_conv_bn, compile=args.compile))
     runner.test()
 

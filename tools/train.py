@@ -15,6 +15,7 @@ try:
         resume_latest,
         use_amp,
     )
+    from mmseg_pointrend.engine.hooks import OutputNamesHook
     from mmseg_pointrend.engine.runner import build_runner
     from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
@@ -47,7 +48,9 @@ def main() -> None:
         use_amp(cfg)
     if args.resume:
         resume_latest(cfg)
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    runner.register_hook(OutputNamesHook())
+    runner.train()
 
 
 if __name__ == '__main__':

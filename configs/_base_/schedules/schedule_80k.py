@@ -23,6 +23,7 @@ default_hooks = dict(
     ),
     invalid_loss=dict(type='InvalidLossHook'),
     num_classes=dict(type='NumClassesHook'),
+    output_names=dict(type='OutputNamesHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )

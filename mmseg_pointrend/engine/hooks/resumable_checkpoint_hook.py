@@ -116,8 +116,9 @@ class ResumableCheckpointHook(CheckpointHook):
             super()._save_checkpoint(runner)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        wanted = [name for name in self.save_best or () if name != 'auto']
-        missing = [name for name in wanted if name not in metrics]
+        if not self.save_best:
+            return
+        missing = [name for name in self.save_best if name not in ('auto', *metrics)]
         if missing:
             raise InputError(
                 f'default_hooks.checkpoint.save_best names {missing[0]}, but the '
