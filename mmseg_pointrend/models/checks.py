@@ -13,6 +13,8 @@ from mmseg.utils import OptSampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError, check_arguments, name_some
+from mmseg_pointrend.models.view import check_resize
+from mmseg_pointrend.rendering.grids import map_size
 
 T = TypeVar('T')
 
@@ -274,8 +276,8 @@ def check_images(
         mean: the preprocessor's, (C, 1, 1); None leaves channels and values unchecked.
 
     Raises:
-        InputError: sizes differ, or channels or values are not those that the mean is
-            for.
+        InputError: sizes differ, or one was padded or cropped, or channels or values
+            are not those that the mean is for.
     """
     if len({image.shape[1:] for image in images}) > 1:
         sizes = {sample.get('ori_shape') for sample in samples or ()}
@@ -283,6 +285,8 @@ def check_images(
             f'images of different sizes (H, W), {name_some(sorted(sizes))}, cannot be '
             'predicted together: give them one by one.'
         )
+    for image, sample in zip(images, samples or (), strict=False):
+        check_resize(sample.metainfo, map_size(image))
     if mean is None:
         return
     # A grey image is normalised to as many channels as the mean has.

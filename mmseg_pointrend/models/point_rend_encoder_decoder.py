@@ -226,6 +226,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
         check_images(data['inputs'], data.get('data_samples'), mean)
         return super().test_step(data)
 
+    val_step = test_step
+
     def predict(
         self,
         inputs: Tensor,
