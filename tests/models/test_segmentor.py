@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import pytest
@@ -17,6 +16,7 @@ from mmseg_pointrend.models import PointRendHead
 from mmseg_pointrend.models.view import Window
 from mmseg_pointrend.rendering.uncertainty import logit
 from tests.helpers import batch, tiny_model, tiny_model_config
+from tests.models.host_tester import check_threads
 
 
 def ocr_head():
@@ -571,19 +571,19 @@ def test_an_index_beyond_the_backbone_is_not_the_decode_head():
         model(batch()[0])
 
 
-@pytest.mark.parametrize('in_index', [[0], [0, 'decode_head']])
-def test_threads_get_what_one_thread_gets(in_index):
-    model = tiny_model(in_index=in_index, in_channels=[8] * len(in_index))
-    images = [batch(images=1)[0] for _ in range(12)]
-
-    def predict(image):
-        with torch.no_grad():
-            return model.predict(image)[0].pred_sem_seg.data
-
-    alone = list(map(predict, images))
-    with ThreadPoolExecutor(4) as pool:
-        for labels, wanted in zip(pool.map(predict, images), alone, strict=True):
-            assert torch.equal(labels, wanted)
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(in_index=[0, 'decode_head'], in_channels=[8, 8]),
+        dict(coarse_window=3, coarse_from='initial'),
+        dict(uncertainty='entropy', padding_mode='zeros', align_corners=True),
+        dict(num_classes=2, out_channels=1),
+        dict(mlp=dict(type='PointMLP', residual=True, coarse_pred_each_layer=True)),
+    ],
+)
+def test_threads_get_what_one_thread_gets(options):
+    images = [batch(size, images=1)[0] for size in [(64, 96), (96, 64)] * 6]
+    check_threads(tiny_model(**options), images)
 
 
 def test_in_a_foreign_cascade_there_are_no_decoder_features():
