@@ -288,7 +288,7 @@ def test_averages_are_those_of_mmsegmentation(compute, counted, use_sigmoid):
     torch.testing.assert_close(compute(loss, 4, logits, labels), wanted)
 
 
-@pytest.mark.parametrize('ignore_index', [0, 3, 11, -1, -100])
+@pytest.mark.parametrize('ignore_index', [0, 11, -1])
 @pytest.mark.parametrize('loss', SEVERAL, ids=str)
 @each_head
 def test_any_label_may_be_ignored(compute, ignore_index, loss):
@@ -361,7 +361,7 @@ def test_every_head_of_a_model_is_guarded(key):
     samples[1].gt_sem_seg.data.fill_(VOID)
     _, parts = model.parse_losses(model.loss(inputs, samples))
     assert sum('loss_dice' in name for name in parts) == 1
-    assert {value for name, value in parts.items() if 'loss' in name} == {0}
+    assert not any(value.item() for name, value in parts.items() if 'loss' in name)
 
 
 def test_a_copied_model_has_losses_of_its_own():
