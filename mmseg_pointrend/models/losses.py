@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.losses import (
     CrossEntropyLoss,
     DiceLoss,
@@ -94,56 +95,49 @@ def faults_of(head: Any, loss: Any) -> Iterator[tuple[bool, str, str]]:
     """List what keeps a loss from being right: whether it is so, what, and the fix."""
     kind, channels = type(loss).__name__, head.out_channels
     name, one = f'loss_decode.type={kind!r}', channels == 1
-    takes_softmax = (
-        not loss.use_sigmoid
-        if isinstance(loss, CrossEntropyLoss | DiceLoss | FocalLoss)
-        else loss.cls_criterion is lovasz_softmax
-        if isinstance(loss, LovaszLoss)
-        else isinstance(loss, HuasdorffDisstanceLoss | TverskyLoss)
-    )
+    lovasz, of_maps = isinstance(loss, LovaszLoss), HuasdorffDisstanceLoss
+    softmax = isinstance(loss, KNOWN) and not getattr(loss, 'use_sigmoid', False)
+    fix = 'set use_sigmoid=True' if hasattr(loss, 'use_sigmoid') else "use 'DiceLoss'"
+    if lovasz:
+        softmax = loss.cls_criterion is lovasz_softmax
+        fix = "set loss_type='binary'"
     yield (
-        not takes_labels(loss),
-        f'{name} takes no ignore_index and weight',
+        not takes_labels(head, loss),
+        f'{name} takes no ignore_index or no weight',
         "use 'CrossEntropyLoss'",
     )
     yield (
-        isinstance(loss, HuasdorffDisstanceLoss) and hasattr(head, 'point_loss'),
+        isinstance(loss, of_maps) and hasattr(head, 'point_loss'),
         f'{name} wants a map, and points are none',
         "use 'DiceLoss'",
     )
     yield (
-        one and takes_softmax,
+        one and softmax,
         f'{name} takes a softmax, which is 1 everywhere in one channel',
-        'set use_sigmoid=True'
-        if hasattr(loss, 'use_sigmoid')
-        else "set loss_type='binary'"
-        if isinstance(loss, LovaszLoss)
-        else "use 'DiceLoss'",
+        fix,
     )
     yield (
-        isinstance(loss, LovaszLoss) and not takes_softmax and not one,
+        lovasz and not softmax and not one,
         "loss_decode.loss_type='binary' is for one channel",
         "set loss_type='multi_class'",
     )
     weights = getattr(loss, 'class_weight', None)
-    unread = (isinstance(loss, CrossEntropyLoss) and not takes_softmax and not one) or (
-        isinstance(loss, LovaszLoss) and not takes_softmax
-    )
+    of_cross_entropy = isinstance(loss, CrossEntropyLoss) and not one
+    without = not softmax and (lovasz or of_cross_entropy)
     yield (
-        weights is not None and (unread or isinstance(loss, HuasdorffDisstanceLoss)),
+        weights is not None and (without or isinstance(loss, of_maps)),
         f'loss_decode.class_weight does not work in {kind}'
-        + ' without softmax' * unread,
+        + ' without softmax' * without,
         'remove it',
     )
     alpha = getattr(loss, 'alpha', None)
-    for key, values in (
-        ('class_weight', weights if isinstance(loss, KNOWN) else None),
-        ('alpha', alpha if isinstance(loss, FocalLoss) else None),
+    for key, values, known in (
+        ('class_weight', weights, KNOWN),
+        ('alpha', alpha if isinstance(alpha, list) else None, FocalLoss),
     ):
         shape = np.shape(values)  # type: ignore[arg-type]
-        number = key == 'alpha' and isinstance(values, float)
         yield (
-            values is not None and not number and shape != (channels,),
+            isinstance(loss, known) and values is not None and shape != (channels,),
             f'loss_decode.{key} has the shape {shape}',
             'give one number, the weight of the foreground'
             if one
@@ -162,10 +156,15 @@ def faults_of(head: Any, loss: Any) -> Iterator[tuple[bool, str, str]]:
     )
 
 
-def takes_labels(loss: Any) -> bool:
-    """Tell whether a loss can be called as heads do."""
+def takes_labels(head: Any, loss: Any) -> bool:
+    """Tell whether a loss takes what points, or MMSegmentation's heads, give it."""
+    given = {'ignore_index': 0}
+    if not hasattr(head, 'point_loss'):
+        given['weight'] = 0
+        if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
+            return True
     try:
-        signature(type(loss).forward).bind(loss, 0, 0, weight=None, ignore_index=0)
+        signature(type(loss).forward).bind(loss, 0, 0, **given)
     except TypeError:
         return False
     return True

@@ -430,8 +430,8 @@ def test_a_copied_model_has_losses_of_its_own():
             False,
             r"takes no ignore_index .*: use 'CrossEn",
         ),
-        (dict(type='BoundaryLoss'), False, r'takes no ignore_index and weight'),
-        (dict(type='SiLogLoss'), False, r'takes no ignore_index and weight'),
+        (dict(type='BoundaryLoss'), False, r'takes no ignore_index or no weight'),
+        (dict(type='SiLogLoss'), False, r'takes no ignore_index or no weight'),
     ],
     ids=str,
 )
