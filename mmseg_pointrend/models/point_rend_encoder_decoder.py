@@ -85,7 +85,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         self.point_head = MODELS.build(cfg)
         guard_heads(self)
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
-        if classifier is not None:
+        if classifier is not None and self.point_head.reads_decode_head:
             classifier.register_forward_pre_hook(note_input)
 
     @property
@@ -148,7 +148,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 not fit its features.
         """
         outputs: list[Tensor] = []
-        with noted_inputs() as noted:
+        with noted_inputs(self.point_head.reads_decode_head) as noted:
             for key, head in numbered('decode_head', self.decode_heads):
                 check_channels(key, head, feats)
                 logits = head(feats, *outputs[-1:])
