@@ -43,6 +43,12 @@ def numbered(key: str, heads: Sequence[T]) -> Iterator[tuple[str, T]]:
         yield (key if len(heads) == 1 else f'{key}[{i}]'), head
 
 
+def listed(one_or_list: Any) -> list[Any]:
+    """List modules that MMSegmentation keeps as one or as a list."""
+    several = isinstance(one_or_list, torch.nn.ModuleList)
+    return list(one_or_list) if several else [one_or_list]
+
+
 def check_fine_features(in_index: Any, in_channels: Any) -> None:
     """Refuse a point head's ``in_index`` or ``in_channels`` that name no maps.
 
@@ -73,6 +79,11 @@ def check_point_head(head: Any) -> None:
     points, subdivision = head.num_points, head.subdivision_num_points
     window = head.coarse_window
     rules = (
+        ('num_classes', head.out_channels > 1 or head.num_classes == 2,
+         'num_classes=2 and out_channels=1 in all heads, and name two classes in '
+         'metainfo.classes of the data sets, background first'),
+        ('threshold', head.out_channels > 1 or 0 < head.threshold < 1,
+         'a probability between 0 and 1'),
         ('fine_from', head.fine_from in ('neck', 'backbone'), "'neck' or 'backbone'"),
         ('num_points', points is None or (isinstance(points, int) and points > 0),
          'None or a positive integer'),
