@@ -79,9 +79,6 @@ def check_point_head(head: Any) -> None:
     points, subdivision = head.num_points, head.subdivision_num_points
     window = head.coarse_window
     rules = (
-        ('num_classes', head.out_channels > 1 or head.num_classes == 2,
-         'num_classes=2 and out_channels=1 in all heads, and name two classes in '
-         'metainfo.classes of the data sets, background first'),
         ('threshold', head.out_channels > 1 or 0 < head.threshold < 1,
          'a probability between 0 and 1'),
         ('fine_from', head.fine_from in ('neck', 'backbone'), "'neck' or 'backbone'"),

@@ -60,9 +60,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
             ``pretrained``, ``train_cfg``, ``init_cfg`` as in ``EncoderDecoder``.
 
     Raises:
-        InputError: the decode head cannot host a point head, or a key of the two heads
-            contradicts the other, or ``train_cfg`` or ``test_cfg`` hold what nothing
-            reads.
+        InputError: the decode head cannot host a point head, keys of heads contradict
+            each other, or ``train_cfg`` or ``test_cfg`` hold what nothing reads.
     """
 
     def __init__(

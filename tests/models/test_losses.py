@@ -501,14 +501,6 @@ def test_points_are_no_map():
             r'class_weight does not work in HuasdorffDisstanceLoss: remove it',
         ),
         (
-            dict(num_classes=1, loss_decode=ce(use_sigmoid=True)),
-            r'num_classes=1: give num_classes=2 and out_channels=1 .* background first',
-        ),
-        (
-            dict(num_classes=1, out_channels=1, loss_decode=ce(use_sigmoid=True)),
-            r'num_classes=1: give num_classes=2 and out_channels=1 .* background first',
-        ),
-        (
             dict(**BINARY, threshold=1.5, loss_decode=ce(use_sigmoid=True)),
             r'threshold=1.5: give a probability between 0 and 1',
         ),
