@@ -21,6 +21,7 @@ from mmseg_pointrend.evaluation.boundaries import (
     near_boundary,
     overlap,
 )
+from mmseg_pointrend.evaluation.iou_metric import note_left_out
 
 # By parts of their names MMEngine tells of which figures more is better.
 for hook in (CheckpointHook, EarlyStoppingHook):
@@ -153,6 +154,8 @@ class BoundaryIoUMetric(BaseMetric):
             table.add_column(name, values.round(2).tolist())
         print_log(f'boundaries per class:\n{table}', logger='current')
         names = ['mBIoU', *(f'trimap_mIoU_{width}px' for width in self.trimap_widths)]
+        figures = dict(zip(names, percent, strict=True))
+        note_left_out(figures, self.dataset_meta['classes'])
         present = [values[~np.isnan(values)] for values in percent]
         means = [round(float(i.mean()), 2) if len(i) else np.nan for i in present]
         return dict(zip(names, means, strict=True))
