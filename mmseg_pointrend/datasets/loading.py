@@ -8,6 +8,7 @@ taken that can be read whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromNDArray
 from mmseg.registry import TRANSFORMS
 
 from mmseg_pointrend.datasets.reading import BadFile, decode, header_of, read_whole
-from mmseg_pointrend.errors import InputError, name_some
+from mmseg_pointrend.errors import InputError, check_arguments, name_some
 
 Step = TypeVar('Step', bound=BaseTransform)
 ARRAY_TYPES = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
@@ -133,8 +134,27 @@ class LoadLabel(LoadAnnotations):
     Of a sample of ``CheckedFiles``, every pixel of the image must have one known id.
 
     Args:
+        args: as in MMSegmentation's ``LoadAnnotations``.
+        label_map: what values in the files stand for, before ``reduce_zero_label`` and
+            the classes of the data set: ``{255: 1}`` for masks of 0 and 255.
         kwargs: as in MMSegmentation's ``LoadAnnotations``.
+
+    Raises:
+        InputError: ``label_map`` does not map ids to ids.
     """
+
+    def __init__(
+        self, *args: Any, label_map: dict[int, int] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        ids = range(256)
+        right = label_map is None or (
+            isinstance(label_map, dict)
+            and all(i in ids and to in ids for i, to in label_map.items())
+        )
+        wanted = 'whole numbers from 0 to 255 for such numbers, as in {255: 1}'
+        check_arguments([(right, f'{label_map=}', wanted)], 'LoadAnnotations.')
+        self.label_map = label_map or {}
 
     def _load_seg_map(self, results: dict[str, Any]) -> None:
         """Put ``gt_seg_map``, ids (H, W), uint8, into ``results``.
@@ -149,7 +169,7 @@ class LoadLabel(LoadAnnotations):
         values = decode(path, content, 'unchanged', self.imdecode_backend)
         if values.shape[2:] == (1,):
             values = values[..., 0]
-        new_ids = self._new_ids(results)
+        new_ids = self.new_ids(results)
         if 'num_classes' in results:
             check_label(path, values, new_ids, results)
         label: np.ndarray = np.ascontiguousarray(values, np.uint8)
@@ -158,8 +178,15 @@ class LoadLabel(LoadAnnotations):
         results['gt_seg_map'] = label
         results['seg_fields'].append('gt_seg_map')
 
-    def _new_ids(self, results: dict[str, Any]) -> np.ndarray:
-        """Tell what MMSegmentation makes of each value in a file, (256,), uint8."""
+    def new_ids(self, results: dict[str, Any]) -> np.ndarray:
+        """Tell what becomes of each value in a file, (256,), uint8.
+
+        Args:
+            results: with ``reduce_zero_label`` and ``label_map`` of the data set.
+
+        Raises:
+            InputError: ``reduce_zero_label`` is not that of the data set.
+        """
         reduces = results['reduce_zero_label']
         if self.reduce_zero_label not in (None, reduces):
             raise InputError(
@@ -169,7 +196,8 @@ class LoadLabel(LoadAnnotations):
             )
         ids = [255, *range(254), 255] if reduces else range(256)
         mapped = results.get('label_map') or {}
-        return np.array([mapped.get(i, i) for i in ids], np.uint8)
+        new = np.array([mapped.get(i, i) for i in ids], np.uint8)
+        return new[[self.label_map.get(i, i) for i in range(256)]]
 
 
 def check_label(
@@ -220,14 +248,19 @@ def check_label(
         raise BadFile(
             f'{path} holds the label ids [{name_some(wrong)}]{after}, but the '
             f'{num_classes} classes are 0 to {num_classes - 1} and {ignored} is '
-            'ignored: convert the labels or set metainfo.classes.',
+            'ignored: convert the labels, or set metainfo.classes, or label_map={...} '
+            'of LoadAnnotations.',
             BAD_IDS,
         )
 
 
 def find_step(step: Any, kind: type[Step]) -> Step | None:
     """Find the first transform of a kind in a pipeline, also inside ``TestTimeAug``."""
-    if isinstance(step, kind):
-        return step
-    parts = getattr(step, 'subroutines', getattr(step, 'transforms', ()))
-    return next(filter(None, (find_step(part, kind) for part in parts)), None)
+    return next((one for one in steps_of(step) if isinstance(one, kind)), None)
+
+
+def steps_of(step: Any) -> Iterator[Any]:
+    """Go through a transform and all that it may call."""
+    yield step
+    for part in getattr(step, 'subroutines', getattr(step, 'transforms', ())):
+        yield from steps_of(part)
