@@ -1,4 +1,4 @@
-"""Check every image and label that a config reads, before a training meets them.
+"""Check what a config reads and whether it agrees, before a training meets it.
 
 tools/check_dataset.py configs/pointrend_deeplabv3plus_cityscapes.py --workers 8
 """
@@ -11,12 +11,8 @@ import os
 from pathlib import Path
 
 try:
-    from mmseg_pointrend.datasets.validation import (
-        SPLITS,
-        as_json,
-        check_config,
-        summary,
-    )
+    from mmseg_pointrend.datasets.reports import as_json, summary
+    from mmseg_pointrend.datasets.validation import SPLITS, check_config
     from mmseg_pointrend.engine.config import add_cfg_options, load_config
     from mmseg_pointrend.errors import exit_with_sentence
     from mmseg_pointrend.files import atomic_write
@@ -50,7 +46,9 @@ def main() -> None:
     if args.json:
         with atomic_write(args.json) as temporary:
             temporary.write_text(json.dumps(as_json(found), indent=2))
-    if any(finding.is_error for _, findings in found.values() for finding in findings):
+    if any(
+        finding.is_error for report in found.values() for finding in report.findings
+    ):
         raise SystemExit(1)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import mmengine.fileio as fileio
@@ -18,40 +16,24 @@ from mmseg.registry import DATASETS
 from PIL.ImageFile import ImageFile
 
 from mmseg_pointrend.datasets.checked import CheckedFiles
+from mmseg_pointrend.datasets.class_counts import doubt_about
 from mmseg_pointrend.datasets.loading import LoadImage, LoadLabel, find_step
 from mmseg_pointrend.datasets.preparation.workers import run_in_workers
 from mmseg_pointrend.datasets.reading import BadFile, header_of
+from mmseg_pointrend.datasets.reports import Finding, Found, Report
 from mmseg_pointrend.errors import InputError, one_line
 
 SPLITS = ('train', 'val', 'test')
 EXIF_ORIENTATION = 0x0112
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong with a file.
-
-    Attributes:
-        is_error: training stops at it or learns what is not meant; otherwise the file
-            is read right but probably not meant.
-        kind: what is wrong, in two or three words.
-        path: the file, or the folder.
-        sentence: what is wrong and the fix, with the path.
-    """
-
-    is_error: bool
-    kind: str
-    path: str
-    sentence: str
-
-
 Doubts = Iterator[tuple[str, str]]
 """What is odd about a file in two or three words, and a sentence with its name."""
-Found = dict[str, tuple[int, list[Finding]]]
-"""The number of images and the findings of each split."""
 
 
-def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
+def check_config(
+    cfg: Config, splits: Sequence[str], *, workers: int, ignore_index: int = 255
+) -> Found:
     """Check every image and label that the data loaders of a config read.
 
     Args:
@@ -59,10 +41,11 @@ def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
             ``BaseSegDataset``, also inside wrappers.
         splits: some of :data:`SPLITS`, or none for those that the config has.
         workers: number of worker processes.
+        ignore_index: of the model. Nobody reads that of MMSegmentation's own data sets,
+            which is 255 unless it is set.
 
     Returns:
-        For each split the number of its images and what was found. A split that reads
-        the same as one before it is left out.
+        What was found. A split that reads the same as one before it is left out.
 
     Raises:
         InputError: the config does not say what to read.
@@ -89,9 +72,15 @@ def check_config(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
             print(f'{split} is the data of {same[0]}.')
             continue
         seen[split] = dataset_cfgs
-        results = [check_dataset(one, split, workers) for one in dataset_cfgs]
-        counts, findings = zip(*results, strict=True)
-        found[split] = sum(counts), [*chain(*findings)]
+        report = found[split] = Report()
+        for one in dataset_cfgs:
+            check_dataset(one, split, workers, ignore_index, report)
+        first = report.datasets[0]
+        doubt = doubt_about(report.pixels, report.datasets, first.ignore_index)
+        if doubt:
+            folder = first.data_prefix['seg_map_path']
+            sentence = f'{folder}: {doubt}.'
+            report.findings.append(Finding(False, 'doubtful classes', folder, sentence))
     return found
 
 
@@ -110,12 +99,17 @@ def find_datasets(cfg: Any) -> Iterator[dict[str, Any]]:
 
 
 def check_dataset(
-    cfg: dict[str, Any], split: str, workers: int
-) -> tuple[int, list[Finding]]:
+    cfg: dict[str, Any],
+    split: str,
+    workers: int,
+    ignore_index: int,
+    report: Report,
+) -> None:
     """As :func:`check_config`, for one data set, which gets the checks of ours."""
     key = f'{split}_dataloader.dataset'
     kind = cfg['type']
-    if not issubclass(kind, CheckedFiles):
+    checks_itself = issubclass(kind, CheckedFiles)
+    if not checks_itself:
         kind = type(kind.__name__, (CheckedFiles, kind), {})
     try:
         dataset = DATASETS.build({**cfg, 'type': kind, 'lazy_init': True})
@@ -134,21 +128,31 @@ def check_dataset(
             f'{key}.pipeline has LoadAnnotations but data_prefix has no seg_map_path: '
             'add the folder of the labels, or remove the transform.'
         )
+    if not checks_itself and dataset.ignore_index == 255:
+        dataset.ignore_index = ignore_index
     image_loader.ignore_empty = False
     dataset.serialize_data = False
+    report.datasets.append(dataset)
     try:
         # Not its own full_init, which stops at a missing label.
         BaseSegDataset.full_init(dataset)
     except InputError as error:
-        return 0, [Finding(True, 'missing data', str(dataset.data_root), str(error))]
-    findings = lone_labels(dataset) if label_loader else []
+        missing = Finding(True, 'missing data', str(dataset.data_root), str(error))
+        report.findings.append(missing)
+        return
+    report.findings += lone_labels(dataset) if label_loader else []
     found = run_in_workers(
         partial(check_sample, image_loader, label_loader),
         dataset.data_list,
         workers=workers,
         description=split,
     )
-    return len(found), [*findings, *chain(*found)]
+    report.images += len(found)
+    for findings, counts in found:
+        report.findings += findings
+        for i, count in counts.items():
+            report.pixels[i] += count
+            report.labels[i] += 1
 
 
 def lone_labels(dataset: BaseSegDataset) -> list[Finding]:
@@ -176,8 +180,8 @@ def lone_labels(dataset: BaseSegDataset) -> list[Finding]:
 
 def check_sample(
     image_loader: LoadImage, label_loader: LoadLabel | None, sample: dict[str, Any]
-) -> list[Finding]:
-    """Check an image and, where it is read, its label."""
+) -> tuple[list[Finding], dict[int, int]]:
+    """Check an image and, where it is read, its label; count its pixels by id."""
     results, findings = sample, []
     for loader, key, find_doubts in (
         (image_loader, 'img_path', image_doubts),
@@ -195,13 +199,15 @@ def check_sample(
         if header is not None:
             doubts = find_doubts(path, header, loader)
             findings += [Finding(False, kind, path, text) for kind, text in doubts]
-    if np.all(results.get('gt_seg_map') == results['ignore_index']):
+    label = results.get('gt_seg_map', np.empty(0, np.uint8))
+    if label.size and np.all(label == results['ignore_index']):
         sentence = (
             f'{path} has no pixel of any class, all are ignored: check how its ids '
             'were converted, or remove the pair.'
         )
         findings.append(Finding(True, 'label without classes', path, sentence))
-    return findings
+    counts = np.bincount(label.ravel()).tolist()
+    return findings, {i: count for i, count in enumerate(counts) if count}
 
 
 def image_doubts(path: str, header: ImageFile, loader: LoadImage) -> Doubts:
@@ -237,29 +243,3 @@ def label_doubts(path: str, header: ImageFile, loader: LoadLabel) -> Doubts:
             f'{path} is a JPEG, which mixes the ids of neighbouring pixels: make it '
             'anew as PNG from what it was saved from.',
         )
-
-
-def summary(found: Found) -> Iterator[str]:
-    """Lines to read: each kind, how often, the first three sentences; then totals."""
-    groups: dict[tuple[bool, str], list[str]] = {}
-    for _, findings in found.values():
-        for finding in findings:
-            key = (not finding.is_error, finding.kind)
-            groups.setdefault(key, []).append(finding.sentence)
-    for (is_warning, kind), sentences in sorted(groups.items()):
-        yield f'{"warning" if is_warning else "error"}: {kind} ({len(sentences)})'
-        yield from (f'  {sentence}' for sentence in sentences[:3])
-        if len(sentences) > 3:
-            yield f'  and {len(sentences) - 3} more, --json FILE has them all'
-    for split, (count, findings) in found.items():
-        errors = sum(finding.is_error for finding in findings)
-        warnings = len(findings) - errors
-        yield f'{split}: images {count}, errors {errors}, warnings {warnings}'
-
-
-def as_json(found: Found) -> dict[str, Any]:
-    """All that was found, as lists and dicts, for each split."""
-    return {
-        split: {'images': count, 'findings': [vars(finding) for finding in findings]}
-        for split, (count, findings) in found.items()
-    }

@@ -177,4 +177,4 @@ def load(root: Path, **kwargs: object) -> dict:
 
 def findings(root: Path, **kwargs: object) -> list:
     cfg = Config(dict(train_dataloader=dict(dataset=dataset_config(root, **kwargs))))
-    return check_config(cfg, ['train'], workers=1)['train'][1]
+    return check_config(cfg, ['train'], workers=1)['train'].findings

@@ -19,7 +19,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg.utils import register_all_modules
 
 from mmseg_pointrend.datasets.reading import BadFile
-from mmseg_pointrend.datasets.validation import Finding
+from mmseg_pointrend.datasets.reports import Finding
 from mmseg_pointrend.errors import InputError
 from tests.datasets.bad_files import (
     ERRORS,

@@ -44,8 +44,9 @@ def test_a_folder_without_images_is_named(tmp_path):
     dataset = dataset_config(tmp_path, metainfo=dict(classes=('a', 'b')))
     dataset['type'] = 'BaseSegDataset'
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
-    count, (found,) = check_config(cfg, ['train'], workers=1)['train']
-    assert (count, found.kind) == (0, 'missing data')
+    report = check_config(cfg, ['train'], workers=1)['train']
+    (found,) = report.findings
+    assert (report.images, found.kind) == (0, 'missing data')
     assert found.sentence.startswith(f'no *.jpg in {tmp_path}/img: check data_prefix')
 
 
@@ -58,9 +59,11 @@ def test_other_data_sets_are_checked_too(scenes, tmp_path):
     label.unlink()
     cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/street_scenes_256x512.py')
     cfg.val_dataloader.dataset.update(type='CityscapesDataset', data_root=str(root))
-    count, found = check_config(cfg, ['val'], workers=1)['val']
-    assert count == 3
-    assert [finding.path for finding in found] == [str(image), str(label)]
+    report = check_config(cfg, ['val'], workers=1)['val']
+    assert report.images == 3
+    assert [one.path for one in report.findings if one.is_error] == [
+        *(str(image), str(label))
+    ]
     with pytest.raises(BadFile, match=f'cannot read {image}'):
         DATASETS.build(cfg.val_dataloader.dataset)[0]
 
@@ -157,7 +160,7 @@ def test_a_jpeg_label_is_found_and_trains(tmp_path):
     label = jpeg(np.full_like(LABEL, 3))
     root = write_pair(tmp_path, 'a', label=label)
     load(root)
-    (found,) = findings(root)
+    found, _ = findings(root)
     assert (found.is_error, found.kind) == (False, 'lossy label')
     assert f'{root}/ann/a.png is a JPEG, which mixes' in found.sentence
 
@@ -165,7 +168,7 @@ def test_a_jpeg_label_is_found_and_trains(tmp_path):
 def test_a_label_without_classes_is_found_and_trains(tmp_path):
     root = write_pair(tmp_path, 'void', label=png(np.full_like(LABEL, 11)))
     load(root)
-    (found,) = findings(root)
+    found, _ = findings(root)
     assert (found.is_error, found.kind) == (True, 'label without classes')
     assert 'ann/void.png has no pixel of any class' in found.sentence
 
