@@ -12,7 +12,8 @@ from pathlib import Path
 
 try:
     from mmseg_pointrend.datasets.reports import as_json, summary
-    from mmseg_pointrend.datasets.validation import SPLITS, check_config
+    from mmseg_pointrend.datasets.validation import SPLITS
+    from mmseg_pointrend.engine.agreement import check_data_and_model
     from mmseg_pointrend.engine.config import add_cfg_options, load_config
     from mmseg_pointrend.errors import exit_with_sentence
     from mmseg_pointrend.files import atomic_write
@@ -41,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
 
     cfg = load_config(args.config, args.cfg_options)
-    found = check_config(cfg, args.split, workers=args.workers)
+    found = check_data_and_model(cfg, args.split, workers=args.workers)
     print(*summary(found), sep='\n')
     if args.json:
         with atomic_write(args.json) as temporary:

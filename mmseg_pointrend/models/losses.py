@@ -40,7 +40,11 @@ def guard_heads(model: Any) -> None:
     """Do what :func:`guard_losses` does for the decode and auxiliary heads of a model.
 
     The points do not inherit ``class_weight``; a model that has it elsewhere says so.
+    What pads labels with 255, MMSegmentation's default, follows the decode head.
     """
+    padding = model.data_preprocessor
+    if getattr(padding, 'seg_pad_val', None) == 255:
+        padding.seg_pad_val = model.decode_heads[-1].ignore_index
     heads = [*numbered('decode_head', model.decode_heads)]
     weighted = any(has_weights(head) for _, head in heads)
     if model.with_auxiliary_head:

@@ -1,48 +1,53 @@
-"""Do the model and its data sets have the same number of classes?"""
+"""Do the model and its data sets mean the same classes, and do labels have them?"""
 
 from __future__ import annotations
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_pointrend.datasets.class_counts import count_some, doubt_about
+from mmseg_pointrend.datasets.parts import parts_of
+from mmseg_pointrend.engine.agreement import Datasets, disagreements, ignored_label
 from mmseg_pointrend.engine.runner import unwrapped
 from mmseg_pointrend.errors import InputError
 
 
 @HOOKS.register_module()
 class NumClassesHook(Hook):
-    """Refuse a model whose number of classes is not that of the data set.
+    """Refuse a config whose parts disagree on the classes, or on what is ignored.
 
-    Otherwise training ends in an error that names no key, or the figures leave out the
-    classes that the data set lacks. The methods raise an :class:`InputError`.
+    Otherwise training ends in an error that names no key, or weights and figures are
+    those of something else. The methods raise an :class:`InputError`.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Compare with the data sets for training and validation."""
-        self._check(runner, 'train')
-        if runner.val_loop is not None:
-            self._check(runner, 'val')
+        """Compare with the data for training and validation, and read some labels."""
+        splits = ['train'] if runner.val_loop is None else ['train', 'val']
+        parts = self._compare(runner, splits)['train']
+        if not is_main_process():
+            return
+        counts, read = count_some(parts)
+        doubt = doubt_about(counts, parts, ignored_label(unwrapped(runner.model)))
+        if doubt:
+            runner.logger.warning(
+                f'Of {read} labels of train_dataloader: {doubt}. '
+                'tools/check_dataset.py counts all.'
+            )
 
     def before_test(self, runner: Runner) -> None:
         """Compare with the data set for testing."""
-        self._check(runner, 'test')
+        self._compare(runner, ['test'])
 
-    def _check(self, runner: Runner, split: str) -> None:
+    def _compare(self, runner: Runner, splits: list[str]) -> Datasets:
+        datasets = {}
+        for split in splits:
+            dataset = getattr(runner, f'{split}_dataloader').dataset
+            datasets[split] = [*parts_of(dataset)] or [dataset]
         model = unwrapped(runner.model)
-        dataset = getattr(runner, f'{split}_dataloader').dataset
-        count = len(dataset.metainfo.get('classes') or ())
-        if count == 1:
-            raise InputError(
-                f'the data set of {split}_dataloader has one class by name, and its '
-                'figures would be those of label 0: name two in metainfo.classes, '
-                'background first, and set num_classes=2 in every head.'
-            )
-        # One channel tells two classes apart, whatever num_classes is.
-        of_model = 2 if model.out_channels == 1 else model.num_classes
-        if count and count != of_model:
-            raise InputError(
-                f'decode_head.num_classes={model.num_classes} but the data set of '
-                f'{split}_dataloader has {count} classes: set num_classes={count} in '
-                'decode_head and auxiliary_head, or metainfo.classes of the data set.'
-            )
+        for is_error, sentence in disagreements(runner.cfg, model, datasets):
+            if is_error:
+                raise InputError(sentence)
+            runner.logger.warning(sentence)
+        return datasets
