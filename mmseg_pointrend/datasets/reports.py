@@ -11,8 +11,6 @@ import numpy as np
 from mmseg.datasets import BaseSegDataset
 from prettytable import PrettyTable
 
-no_counts = partial(np.zeros, 256, np.int64)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -41,24 +39,22 @@ class Report:
         findings: about files, about all labels together, and about the config.
         datasets: those of the split.
         pixels: of each id that a model is given, (256,).
-        labels: how many have such a pixel, (256,).
     """
 
     images: int = 0
     findings: list[Finding] = field(default_factory=list)
     datasets: list[BaseSegDataset] = field(default_factory=list)
-    pixels: np.ndarray = field(default_factory=no_counts)
-    labels: np.ndarray = field(default_factory=no_counts)
+    pixels: np.ndarray = field(default_factory=partial(np.zeros, 256, np.int64))
 
-    def rows(self) -> Iterator[tuple[str, int, int]]:
-        """List the classes, and what is none: name, pixels, labels that have some."""
+    def pixels_by_name(self) -> dict[str, int]:
+        """Count the pixels of each class, and of each id that is none and occurs."""
         classes = self.datasets[0].metainfo['classes']
-        for i, (pixels, labels) in enumerate(
-            zip(self.pixels, self.labels, strict=True)
-        ):
-            if i < len(classes) or labels:
-                name = classes[i] if i < len(classes) else f'{i} (no class)'
-                yield name, int(pixels), int(labels)
+        names = [*classes, *(f'{i} (no class)' for i in range(len(classes), 256))]
+        return {
+            names[i]: int(count)
+            for i, count in enumerate(self.pixels)
+            if i < len(classes) or count
+        }
 
 
 Found = dict[str, Report]
@@ -73,10 +69,10 @@ def summary(found: Found) -> Iterator[str]:
     """
     for split, report in found.items():
         if report.pixels.any():
-            table = PrettyTable(['class', 'pixels', '%', 'labels'], align='r')
-            for name, pixels, labels in report.rows():
-                share = f'{100 * pixels / report.pixels.sum():.2f}'
-                table.add_row([name, pixels, share, labels])
+            table = PrettyTable(['class', 'pixels', '%'], align='r')
+            for name, pixels in report.pixels_by_name().items():
+                share = 100 * pixels / report.pixels.sum()
+                table.add_row([name, pixels, f'{share:.2f}'])
             yield f'{split}: pixels of each class\n{table}'
     groups: dict[tuple[bool, str], list[str]] = {}
     for report in found.values():
@@ -100,7 +96,7 @@ def as_json(found: Found) -> dict[str, Any]:
         split: {
             'images': report.images,
             'findings': [vars(finding) for finding in report.findings],
-            'pixels': {name: pixels for name, pixels, _ in report.rows()},
+            'pixels': report.pixels_by_name(),
         }
         for split, report in found.items()
     }

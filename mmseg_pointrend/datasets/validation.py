@@ -148,11 +148,9 @@ def check_dataset(
         description=split,
     )
     report.images += len(found)
-    for findings, counts in found:
+    for findings, pixels in found:
         report.findings += findings
-        for i, count in counts.items():
-            report.pixels[i] += count
-            report.labels[i] += 1
+        report.pixels += pixels
 
 
 def lone_labels(dataset: BaseSegDataset) -> list[Finding]:
@@ -180,8 +178,8 @@ def lone_labels(dataset: BaseSegDataset) -> list[Finding]:
 
 def check_sample(
     image_loader: LoadImage, label_loader: LoadLabel | None, sample: dict[str, Any]
-) -> tuple[list[Finding], dict[int, int]]:
-    """Check an image and, where it is read, its label; count its pixels by id."""
+) -> tuple[list[Finding], np.ndarray]:
+    """Check an image and, where it is read, its label, and count its pixels, (256,)."""
     results, findings = sample, []
     for loader, key, find_doubts in (
         (image_loader, 'img_path', image_doubts),
@@ -206,8 +204,7 @@ def check_sample(
             'were converted, or remove the pair.'
         )
         findings.append(Finding(True, 'label without classes', path, sentence))
-    counts = np.bincount(label.ravel()).tolist()
-    return findings, {i: count for i, count in enumerate(counts) if count}
+    return findings, np.bincount(label.ravel(), minlength=256)
 
 
 def image_doubts(path: str, header: ImageFile, loader: LoadImage) -> Doubts:

@@ -14,7 +14,6 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
-from mmseg.datasets.transforms import BioMedical3DPad
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 
@@ -137,8 +136,8 @@ def uncounted(
 ) -> Iterator[tuple[bool, str, int | None]]:
     """List where a label that does not count is given or made, and that label.
 
-    Training stops or learns it where it is not that of the heads; figures alone suffer
-    from that of a metric, which is no error.
+    Where it is not that of the heads, training stops at it or learns it, which is an
+    error; that of a metric spoils figures alone.
     """
     for name, head in heads.items():
         value = getattr(head, 'ignore_index', None)
@@ -160,9 +159,7 @@ def uncounted(
         of_maps = getattr(step, 'pad_val', None)
         value = of_maps.get('seg', 255) if isinstance(of_maps, dict) else None
         value = getattr(step, 'seg_pad_val', value)
-        # It pads volumes, whose labels may have a background.
-        if value is not None and not isinstance(step, BioMedical3DPad):
-            yield True, f'{name}: seg_pad_val={value}', value
+        yield True, f'{name}: seg_pad_val={value}', value
     for split in ('val', 'test'):
         metrics = cfg.get(f'{split}_evaluator') or []
         for metric in metrics if isinstance(metrics, list) else [metrics]:
@@ -173,18 +170,10 @@ def uncounted(
 
 
 def check_data_and_model(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:
-    """Do what :func:`check_config` does, and compare the data sets with the model.
+    """As :func:`check_config`, and compare the data sets with the model, if any.
 
-    Args:
-        cfg: its model, if it has one, is built, without trained weights.
-        splits: as in :func:`check_config`.
-        workers: number of worker processes.
-
-    Returns:
-        What was found; of the config itself, in the first split.
-
-    Raises:
-        InputError: as in :func:`check_config`.
+    The model is built, without trained weights. What is found of the config itself
+    stands in the first split.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model, facts = None, []
@@ -194,8 +183,9 @@ def check_data_and_model(cfg: Config, splits: Sequence[str], *, workers: int) ->
         known = isinstance(error, InputError)
         reason = f'the model cannot be built ({one_line(error)}): mend model.'
         facts.append((True, str(error) if known else reason))
-    label = ignored_label(model)
-    found = check_config(cfg, splits, workers=workers, ignore_index=label)
+    found = check_config(
+        cfg, splits, workers=workers, ignore_index=ignored_label(model)
+    )
     if model is not None:
         datasets = {split: report.datasets for split, report in found.items()}
         facts += disagreements(cfg, model, datasets)

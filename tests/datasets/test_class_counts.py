@@ -153,8 +153,8 @@ def test_pixels_are_counted_for_each_class_and_split(tmp_path):
     of_val = {'road': 756, 'car': 0, '255 (no class)': 108}
     assert pixels == dict(train={'road': 2268, 'car': 324}, val=of_val)
     text = '\n'.join(summary(found))
-    assert '|   car |    324 | 12.50 |      3 |' in text
-    assert '|            car |      0 |  0.00 |      0 |' in text
+    assert '|   car |    324 | 12.50 |\n' in text
+    assert '|            car |      0 |  0.00 |\n' in text
     assert 'train: images 3, errors 0, warnings 0' in text
     assert 'warning: doubtful classes (1)' in text
 
