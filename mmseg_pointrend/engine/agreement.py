@@ -163,10 +163,10 @@ def uncounted(
     for split in ('val', 'test'):
         metrics = cfg.get(f'{split}_evaluator') or []
         for metric in metrics if isinstance(metrics, list) else [metrics]:
-            kind = metric.get('type')
-            if getattr(kind, '__name__', kind) in ('IoUMetric', 'BoundaryIoUMetric'):
+            kind = getattr(metric.get('type'), '__name__', metric.get('type'))
+            if kind in ('IoUMetric', 'BoundaryIoUMetric'):
                 value = metric.get('ignore_index', 255)
-                yield False, f'{split}_evaluator: ignore_index={value}', value
+                yield False, f'{split}_evaluator: {kind}.ignore_index={value}', value
 
 
 def check_data_and_model(cfg: Config, splits: Sequence[str], *, workers: int) -> Found:

@@ -219,7 +219,7 @@ def test_what_a_metric_ignores_is_warned_of():
     evaluator = [dict(type='BoundaryIoUMetric', ignore_index=0), EVALUATOR]
     ((is_error, text),) = said(config(evaluator=evaluator))
     assert not is_error
-    assert text.startswith('val_evaluator: ignore_index=0 but decode_head.ignore_index')
+    assert text.startswith('val_evaluator: BoundaryIoUMetric.ignore_index=0 but decode')
 
 
 def test_labels_are_padded_with_what_is_ignored():
