@@ -73,9 +73,13 @@ def doubt_about(
     if not (known and classes):
         return None
     number = len(classes)
-    others = [i for i in range(number, 256) if counts[i] and i != ignored]
+    found = [i for i in range(number, 256) if counts[i]]
+    others = [i for i in found if i != ignored]
+    absent = [i for i in range(number) if not counts[i] and i != ignored]
     if others:
-        fix = f'set label_map={{{others[0]}: {ignored}}} in every LoadAnnotations'
+        fits = len(found) == len(absent)
+        ids = dict(zip(found, absent, strict=True)) if fits else {others[0]: ignored}
+        fix = f'set label_map={ids} in every LoadAnnotations'
         if others == [number] and not counts[0]:
             fix = 'set reduce_zero_label=True in the data set if ids begin with 1'
         return (
@@ -83,7 +87,6 @@ def doubt_about(
             f'to {number - 1} and {ignored} is ignored: {fix}, or correct '
             'metainfo.classes'
         )
-    absent = [i for i in range(number) if not counts[i] and i != ignored]
     if not absent:
         return None
     missing = f'no label has {name_some([classes[i] for i in absent])}'

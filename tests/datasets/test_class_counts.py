@@ -132,6 +132,10 @@ def test_right_labels_are_not_doubted(tmp_path, label, options):
     ('label', 'sentence'),
     [
         (MASK * 11, 'labels have the ids 11, but the 2 classes are 0 to 1 and 255 is '
+            'ignored: set label_map={11: 1} in every LoadAnnotations, or correct '
+            'metainfo.classes'),
+        (np.where(MASK, 1, 11 * (np.arange(36) % 2)).astype(np.uint8),
+            'labels have the ids 11, but the 2 classes are 0 to 1 and 255 is '
             'ignored: set label_map={11: 255} in every LoadAnnotations, or correct '
             'metainfo.classes'),
         (MASK + 1, 'labels have the ids 2, but the 2 classes are 0 to 1 and 255 is '
