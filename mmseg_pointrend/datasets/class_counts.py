@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mmseg_pointrend.datasets.loading import LoadLabel, find_step, steps_of
-from mmseg_pointrend.datasets.reading import BadFile
 from mmseg_pointrend.errors import name_some
 
 LIBRARIES = 'mmengine', 'mmcv', 'mmseg', 'mmseg_pointrend'
@@ -43,7 +42,7 @@ def count_some(datasets: Sequence[Any]) -> tuple[np.ndarray, int]:
                 break
             try:
                 label = loader(dataset.get_data_info(i))['gt_seg_map']
-            except BadFile:
+            except Exception:
                 continue
             counts += np.bincount(label.ravel(), minlength=256)
             read += 1
@@ -69,8 +68,9 @@ def doubt_about(
     dataset = datasets[0]
     classes = dataset.metainfo.get('classes') or ()
     steps = [step for one in datasets for step in steps_of(one.pipeline)]
-    known = {type(step).__module__.split('.')[0] for step in steps} <= {*LIBRARIES}
-    if not (known and classes):
+    # The configs inside MMSegmentation's Albu have no module.
+    origins = {getattr(step, '__module__', 'mmseg').split('.')[0] for step in steps}
+    if not classes or origins - {*LIBRARIES}:
         return None
     number = len(classes)
     found = [i for i in range(number, 256) if counts[i]]
@@ -95,11 +95,11 @@ def doubt_about(
         return f'{missing}: {fix}'
     share = 100 * counts[ignored] / counts.sum()
     missing += f'; {ignored}, which is ignored, covers {share:.3g} %'
-    if dataset.reduce_zero_label:
+    if dataset.metainfo.get('reduce_zero_label'):
         fix = (
             f'remove reduce_zero_label=True, which ignores 0, if 0 is a class; or {fix}'
         )
-    elif ignored == 255 and len(absent) == number - 1 and not dataset.label_map:
-        key = f'label_map={{255: {absent[0]}}}'
-        fix = f'masks of 0 and 255? Set {key} in every LoadAnnotations; or {fix}'
+    elif len(absent) == number - 1 and not dataset.metainfo.get('label_map'):
+        key = f'label_map={{{ignored}: {absent[0]}}}'
+        fix = f'masks of 0 and {ignored}? Set {key} in every LoadAnnotations; or {fix}'
     return f'{missing}: {fix}'

@@ -47,7 +47,7 @@ def disagreements(cfg: Config, model: Any, datasets: Datasets) -> Facts:
             yield from of_classes(heads, split, part)
             loader = find_step(getattr(part, 'pipeline', None), LoadLabel)
             try:
-                if loader is not None:
+                if loader is not None and 'reduce_zero_label' in part.metainfo:
                     loader.new_ids(part.metainfo)
             except InputError as error:
                 yield True, f'{split}_dataloader: {error}'

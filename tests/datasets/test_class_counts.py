@@ -93,7 +93,8 @@ def doubts(dataset, ignored=255):
             MASK * 7,
             {},
             7,
-            f'no label has car; 7, which is ignored, covers {SHARE}: correct '
+            f'no label has car; 7, which is ignored, covers {SHARE}: masks of 0 and 7? '
+            'Set label_map={7: 1} in every LoadAnnotations; or correct '
             'metainfo.classes, or add labels that have it',
         ),
         (MASK * 0, {}, 255, 'no label has car: correct metainfo.classes, or add '
@@ -116,6 +117,7 @@ def test_absent_classes_are_named_with_a_fix(
         (MASK + 1, dict(reduce_zero_label=True)),
         (MASK * 254 + 1, dict(with_map({255: 2}), reduce_zero_label=True)),
         (MASK * 255, dict(pipeline=[*STEPS, dict(type='Binarize')])),
+        (MASK, dict(pipeline=[*STEPS, dict(type='RandomFlip', prob=0.5)])),
         (MASK + 10, dict(type='CamVidDataset', metainfo={}, **with_map({10: 0}))),
     ],
 )
@@ -177,6 +179,15 @@ def test_counting_changes_no_random_state_and_reads_few_labels(tmp_path):
 def test_a_wrong_label_map_is_refused(wrong):
     with pytest.raises(InputError, match=r'^LoadAnnotations.label_map=.*\{255: 1\}\.$'):
         TRANSFORMS.build(dict(type='LoadAnnotations', label_map=wrong))
+
+
+def test_labels_that_cannot_be_read_are_left_to_the_training(tmp_path):
+    built = DATASETS.build(data(tmp_path, MASK, classes=('road', 'car', 'sky')))
+    (tmp_path / 'ann/1.png').write_bytes(b'')
+    (tmp_path / 'img/2.jpg').write_bytes(b'')
+    assert count_some([built])[1] == 2
+    built.load_data_list = built.get_data_info = lambda *_: {}
+    assert count_some([built])[1] == 0
 
 
 def test_labels_of_another_loader_are_left_alone(tmp_path):
