@@ -73,6 +73,15 @@ def heads(**keys):
     }
 
 
+PART = dict(in_channels=64, in_index=3, channels=8, norm_cfg=dict(type='BN'))
+FIRST = dict(PART, type='FCNHead', num_convs=1, concat_input=False, num_classes=3)
+LAST = dict(PART, type='OCRHead', ocr_channels=8, num_classes=3)
+
+
+def cascade(**first):
+    return {'model.decode_head': [{**FIRST, **first}, LAST]}
+
+
 CHECKED = dict(type='CheckedCityscapesDataset')
 SUBSET = dict(type='CityscapesDataset', metainfo=dict(classes=('road', 'car')))
 IGNORE_11 = heads(ignore_index=11)
@@ -86,6 +95,16 @@ WRONG = {
         {'model.decode_head.ignore_index': 11},
         {},
         'auxiliary_head.ignore_index=255 but decode_head.ignore_index=11: ',
+    ),
+    'label in a cascade': (
+        cascade(ignore_index=11),
+        {},
+        'decode_head[0].ignore_index=11 but decode_head[1].ignore_index=255: ',
+    ),
+    'classes in a cascade': (
+        cascade(num_classes=7),
+        {},
+        'decode_head[0].num_classes=7 but the data set of train_dataloader has 3 class',
     ),
     'label of the data': (
         {},
@@ -182,6 +201,7 @@ RIGHT = {
         heads(num_classes=2, out_channels=1, loss_decode=dict(LOSS, use_sigmoid=True)),
         dict.fromkeys(('train', 'val'), data(metainfo=dict(classes=CLASSES[:2]))),
     ),
+    'a cascade': (cascade(channels=4), {}),
     'boundaries': (
         {
             'model.auxiliary_head.type': 'STDCHead',
