@@ -16,7 +16,7 @@ try:
         save_predictions,
         use_tta,
     )
-    from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
+    from mmseg_pointrend.engine.hooks.acceleration_hook import AccelerationHook
     from mmseg_pointrend.engine.runner import build_runner
     from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
@@ -63,7 +63,8 @@ def main() -> None:
     if args.out:
         save_predictions(cfg, args.out)
     runner = build_runner(cfg)
-    runner.register_hook(TestingHook(fuse=args.fuse_conv_bn, compile=args.compile))
+    hook = AccelerationHook(fuse=args.fuse_conv_bn, compile=args.compile)
+    runner.register_hook(hook)
     runner.test()
 
 
