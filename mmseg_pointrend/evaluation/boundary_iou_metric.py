@@ -85,8 +85,14 @@ class BoundaryIoUMetric(BaseMetric):
                 with ``data`` of shape (1, H, W).
 
         Raises:
-            InputError: a sample has no label, or one of another size.
+            InputError: a sample has no label, or one of another size, or the data set
+                has one class only.
         """
+        if len(self.dataset_meta['classes']) == 1:
+            raise InputError(
+                'the data set has one class by name, and figures would be those of '
+                'label 0: name two in metainfo.classes, background first.'
+            )
         for sample in data_samples:
             if 'gt_sem_seg' not in sample:
                 raise InputError(

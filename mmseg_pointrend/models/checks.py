@@ -13,6 +13,8 @@ from mmseg.utils import OptSampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError, check_arguments, name_some
+from mmseg_pointrend.models.view import check_resize
+from mmseg_pointrend.rendering.grids import map_size
 
 T = TypeVar('T')
 
@@ -39,6 +41,12 @@ def numbered(key: str, heads: Sequence[T]) -> Iterator[tuple[str, T]]:
     """Name heads as in the config: ``key``, or ``key[0]`` and so on."""
     for i, head in enumerate(heads):
         yield (key if len(heads) == 1 else f'{key}[{i}]'), head
+
+
+def listed(one_or_list: Any) -> list[Any]:
+    """List modules that MMSegmentation keeps as one or as a list."""
+    several = isinstance(one_or_list, torch.nn.ModuleList)
+    return list(one_or_list) if several else [one_or_list]
 
 
 def check_fine_features(in_index: Any, in_channels: Any) -> None:
@@ -71,6 +79,8 @@ def check_point_head(head: Any) -> None:
     points, subdivision = head.num_points, head.subdivision_num_points
     window = head.coarse_window
     rules = (
+        ('threshold', head.out_channels > 1 or 0 < head.threshold < 1,
+         'a probability between 0 and 1'),
         ('fine_from', head.fine_from in ('neck', 'backbone'), "'neck' or 'backbone'"),
         ('num_points', points is None or (isinstance(points, int) and points > 0),
          'None or a positive integer'),
@@ -274,8 +284,8 @@ def check_images(
         mean: the preprocessor's, (C, 1, 1); None leaves channels and values unchecked.
 
     Raises:
-        InputError: sizes differ, or channels or values are not those that the mean is
-            for.
+        InputError: sizes differ, or one was padded or cropped, or channels or values
+            are not those that the mean is for.
     """
     if len({image.shape[1:] for image in images}) > 1:
         sizes = {sample.get('ori_shape') for sample in samples or ()}
@@ -283,6 +293,8 @@ def check_images(
             f'images of different sizes (H, W), {name_some(sorted(sizes))}, cannot be '
             'predicted together: give them one by one.'
         )
+    for image, sample in zip(images, samples or (), strict=False):
+        check_resize(sample.metainfo, map_size(image))
     if mean is None:
         return
     # A grey image is normalised to as many channels as the mean has.

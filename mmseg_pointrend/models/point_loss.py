@@ -25,7 +25,7 @@ def point_losses(
     so that those that want maps work too. Losses of one name are added up.
 
     Args:
-        modules: MMSegmentation's losses.
+        modules: losses that :func:`guard_losses` has guarded.
         logits: (N, K, P).
         labels: (N, P), integers.
         ignore_index: label of points that do not count.
@@ -35,20 +35,9 @@ def point_losses(
         The losses by name, and ``acc_point`` in percent.
     """
     logits, labels = logits.float().unsqueeze(3), labels.unsqueeze(2)
-    # MMSegmentation's binary cross-entropy fails without a label that counts.
-    empty = logits.shape[1] == 1 and bool((labels == ignore_index).all())
     losses: dict[str, Tensor] = {}
     for module in modules:
-        value = (
-            logits.sum() * 0
-            if empty
-            else module(
-                logits,
-                labels,
-                avg_factor=counted_points(module, labels, ignore_index),
-                ignore_index=ignore_index,
-            )
-        )
+        value = module(logits, labels, ignore_index=ignore_index)
         name = str(module.loss_name)
         losses[name] = losses[name] + value if name in losses else value
     if logits.shape[1] == 1:
@@ -56,20 +45,3 @@ def point_losses(
         logits = torch.cat((torch.full_like(logits, logit(threshold)), logits), dim=1)
     losses['acc_point'] = accuracy(logits, labels, ignore_index=ignore_index)
     return losses
-
-
-def counted_points(loss: nn.Module, labels: Tensor, ignore_index: int) -> Tensor | None:
-    """Count what an average over the points that count divides by.
-
-    MMSegmentation's ``avg_non_ignore`` fetches the number from the GPU, and with class
-    weights it fails on ignored labels; a tensor avoids both. None leaves the average
-    to a loss that has no ``avg_non_ignore``.
-    """
-    if not getattr(loss, 'avg_non_ignore', False) or loss.reduction != 'mean':
-        return None
-    counted = labels != ignore_index
-    if loss.class_weight is None or loss.use_sigmoid:
-        return counted.sum()
-    weights = torch.tensor(loss.class_weight, dtype=torch.float32)
-    weights = weights.to(labels.device, non_blocking=True)
-    return (weights[labels.where(counted, 0)] * counted).sum()

@@ -14,7 +14,7 @@ from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList, add_prefix
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models.checks import (
@@ -23,9 +23,11 @@ from mmseg_pointrend.models.checks import (
     check_images,
     check_maps,
     complete_point_head,
+    listed,
     numbered,
 )
 from mmseg_pointrend.models.classifier_inputs import note_input, noted_inputs
+from mmseg_pointrend.models.losses import guard_heads
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.settings import check_mode, check_settings
 from mmseg_pointrend.models.view import View, Window, padding_of
@@ -58,9 +60,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
             ``pretrained``, ``train_cfg``, ``init_cfg`` as in ``EncoderDecoder``.
 
     Raises:
-        InputError: the decode head cannot host a point head, or a key of the two heads
-            contradicts the other, or ``train_cfg`` or ``test_cfg`` hold what nothing
-            reads.
+        InputError: the decode head cannot host a point head, keys of heads contradict
+            each other, or ``train_cfg`` or ``test_cfg`` hold what nothing reads.
     """
 
     def __init__(
@@ -81,16 +82,15 @@ class PointRendEncoderDecoder(EncoderDecoder):
         check_settings(self.train_cfg or {}, self.test_cfg)
         cfg = complete_point_head(point_head, self.decode_heads[-1])
         self.point_head = MODELS.build(cfg)
+        guard_heads(self)
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
-        if classifier is not None:
+        if classifier is not None and self.point_head.reads_decode_head:
             classifier.register_forward_pre_hook(note_input)
 
     @property
     def decode_heads(self) -> Sequence[BaseDecodeHead]:
         """The decode heads in the order they run."""
-        if isinstance(self.decode_head, nn.ModuleList):
-            return list(self.decode_head)
-        return [self.decode_head]
+        return listed(self.decode_head)
 
     def _init_decode_head(self, decode_head: dict | list[dict]) -> None:
         if isinstance(decode_head, dict):
@@ -147,7 +147,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
                 not fit its features.
         """
         outputs: list[Tensor] = []
-        with noted_inputs() as noted:
+        with noted_inputs(self.point_head.reads_decode_head) as noted:
             for key, head in numbered('decode_head', self.decode_heads):
                 check_channels(key, head, feats)
                 logits = head(feats, *outputs[-1:])
@@ -187,9 +187,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         points = self.point_head.point_loss(fine, outputs[-1], data_samples)
         losses |= add_prefix(points, 'point')
         if self.with_auxiliary_head:
-            one = not isinstance(self.auxiliary_head, nn.ModuleList)
-            heads = [self.auxiliary_head] if one else self.auxiliary_head
-            for key, head in numbered('auxiliary_head', heads):
+            for key, head in numbered('auxiliary_head', listed(self.auxiliary_head)):
                 check_channels(key, head, feats)
             losses |= self._auxiliary_head_forward_train(feats, data_samples)
         return losses
@@ -225,6 +223,8 @@ class PointRendEncoderDecoder(EncoderDecoder):
         mean = getattr(self.data_preprocessor, 'mean', None)
         check_images(data['inputs'], data.get('data_samples'), mean)
         return super().test_step(data)
+
+    val_step = test_step
 
     def predict(
         self,

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models.cascade_head import CascadeHead
@@ -19,7 +19,9 @@ from mmseg_pointrend.models.checks import (
     check_channels,
     check_fine_features,
     check_point_head,
+    listed,
 )
+from mmseg_pointrend.models.losses import guard_losses
 from mmseg_pointrend.models.point_loss import point_losses
 from mmseg_pointrend.models.uncertainties import get_uncertainty
 from mmseg_pointrend.models.view import paddings_of
@@ -67,7 +69,7 @@ class PointRendHead(CascadeHead):
         detach: keep the gradient of the points to the MLP, so that the network trains
             as it does without a point head.
         loss_decode: config of one loss or a list; None means cross-entropy averaged
-            over the points that are not ignored.
+            over the points that are not ignored. Nothing of the decode head's.
         out_channels: channels of the logits, 1 for a binary model.
         threshold: decision probability of a binary model.
         align_corners: as in the decode head.
@@ -142,6 +144,7 @@ class PointRendHead(CascadeHead):
         self.padding_mode = padding_mode
         self.detach = detach
         check_point_head(self)
+        guard_losses('point_head', self)
         cells = coarse_window**2 if coarse_window > 1 else 0
         self.mlp = MODELS.build(
             mlp,
@@ -253,13 +256,8 @@ class PointRendHead(CascadeHead):
         sampled = point_sample(
             labels, points, mode='nearest', align_corners=self.align_corners
         )
-        modules = (
-            self.loss_decode
-            if isinstance(self.loss_decode, nn.ModuleList)
-            else [self.loss_decode]
-        )
         return point_losses(
-            modules,
+            listed(self.loss_decode),
             point_logits,
             sampled.squeeze(1).long(),
             ignore_index=self.ignore_index,

@@ -9,6 +9,7 @@ from mmseg.models.segmentors.seg_tta import SegTTAModel
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 
+from mmseg_pointrend.models.checks import check_images
 from mmseg_pointrend.models.point_rend_encoder_decoder import PointRendEncoderDecoder
 
 
@@ -29,15 +30,19 @@ class PointRendTTAModel(SegTTAModel):
 
         Returns:
             One sample an image, as :meth:`merge_preds`.
+
+        Raises:
+            InputError: as in :func:`~mmseg_pointrend.models.checks.check_images`.
         """
         # MMSegmentation's own models always return logits.
         ours = isinstance(self.module, PointRendEncoderDecoder)
         options = dict(return_logits=True) if ours else {}
+        preprocess = self.module.data_preprocessor
         views = []
         for inputs, samples in zip(data['inputs'], data['data_samples'], strict=True):
+            check_images(inputs, samples, getattr(preprocess, 'mean', None))
             view = dict(inputs=inputs, data_samples=samples)
-            view = self.module.data_preprocessor(view, False)
-            views.append(self.module.predict(**view, **options))
+            views.append(self.module.predict(**preprocess(view, False), **options))
         return self.merge_preds(list(zip(*views, strict=True)))
 
     def merge_preds(self, data_samples_list: list[SampleList]) -> SampleList:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from mmseg.utils import SampleList
 from torch import Tensor
@@ -20,6 +21,35 @@ def padding_of(meta: dict) -> Padding:
         meta: MMSegmentation's meta information of the image.
     """
     return meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+
+
+def check_resize(meta: dict, image: Size) -> None:
+    """Refuse an image that is not its file, resized: the rest cannot be undone.
+
+    Args:
+        meta: what the data set's pipeline noted. What no pipeline made, without
+            ``scale_factor`` and ``img_path``, is taken for resized.
+        image: (H, W) that comes out of the pipeline.
+
+    Raises:
+        InputError: this is not ``ori_shape`` times ``scale_factor``.
+    """
+    if 'ori_shape' not in meta or not {'scale_factor', 'img_path'} & meta.keys():
+        return
+    scale = np.broadcast_to(meta.get('scale_factor', 1), 2)  # (x, y), or one number
+    wanted = np.multiply(meta['ori_shape'][:2], scale[::-1])
+    grown = np.subtract(image, wanted)
+    # ``ResizeToMultiple`` notes no scale, and unlike ``Pad`` no channels.
+    may_grow = 64 if len(meta.get('pad_shape', ())) == 2 else 1
+    if np.all((grown > -1) & (grown < may_grow)):
+        return
+    height, width = wanted.round().astype(int).tolist()
+    raise InputError(
+        f'{meta.get("img_path") or "the image"} has {image[0]}x{image[1]} pixels and '
+        f'not {height}x{width}, ori_shape times scale_factor: let one Resize make it, '
+        'and in place of Pad or a crop in the test pipeline set '
+        'data_preprocessor.test_cfg=dict(size_divisor=...).'
+    )
 
 
 @torch.compiler.disable

@@ -12,6 +12,7 @@ from torch import Tensor
 from mmseg_pointrend.rendering.grids import Grid
 from mmseg_pointrend.rendering.points import hardest_pixels
 from mmseg_pointrend.rendering.resampling import resample, strips
+from mmseg_pointrend.rendering.sampling import runs_eagerly
 from mmseg_pointrend.rendering.uncertainty import (
     Uncertainty,
     binary_margin,
@@ -52,14 +53,14 @@ def label_and_margin(logits: Tensor, threshold: float | None) -> tuple[Tensor, T
         assert threshold is not None
         return decide(logits, threshold), binary_margin(logits, threshold)
     first, second = top_two(logits)
-    labels = torch.zeros_like(first)
+    labels, eager = torch.zeros_like(first), runs_eagerly()
     is_first = torch.empty_like(first)
     for label in range(logits.shape[1] - 1, -1, -1):
-        if torch.compiler.is_compiling():
-            labels = labels.where(logits[:, label] != first, label)
-        else:
+        if eager:
             torch.eq(logits[:, label], first, out=is_first)
             labels.lerp_(labels.new_full((), label), is_first)
+        else:
+            labels = labels.where(logits[:, label] != first, label)
     return labels.long(), second - first
 
 
@@ -93,11 +94,11 @@ def label_and_find_hardest(
         labels, margin = label_and_margin(piece, threshold)
         return labels, margin if uncertainty is logit_margin else uncertainty(piece)
 
-    if torch.compiler.is_compiling():
-        labels, hardness = look_at(resample(logits, grid, align_corners=align_corners))
-    else:
+    if runs_eagerly():
         labels = logits.new_empty(len(logits), *grid.size, dtype=torch.int64)
         hardness = logits.new_empty(len(logits), *grid.size)
         for rows, columns, piece in strips(logits, grid, align_corners=align_corners):
             labels[:, rows, columns], hardness[:, rows, columns] = look_at(piece)
+    else:
+        labels, hardness = look_at(resample(logits, grid, align_corners=align_corners))
     return labels, hardest_pixels(hardness, num_points, valid)

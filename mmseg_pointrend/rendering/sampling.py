@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 BLOCK = 64
 """Channels to move at once, few enough for a CPU's cache."""
@@ -106,8 +107,8 @@ def read_features(
     pairs = [(row, column) for row in rows for column in columns]
     indices = torch.stack([y * width + x for (y, _), (x, _) in pairs], dim=2)
     weights = torch.stack([down * across for (_, down), (_, across) in pairs], dim=2)
-    eager_cpu = features.device.type == 'cpu' and not torch.compiler.is_compiling()
-    if torch.is_grad_enabled() or not eager_cpu or len(features) == 0:
+    fast = features.device.type == 'cpu' and runs_eagerly()
+    if torch.is_grad_enabled() or not fast or len(features) == 0:
         values = read_points(features, indices.flatten(1)).unflatten(2, (-1, 4))
         return (values * weights.unsqueeze(1)).sum(dim=3)
     images = [
@@ -115,6 +116,17 @@ def read_features(
         for image in zip(features, indices, weights, strict=True)
     ]
     return images[0] if len(images) == 1 else torch.cat(images)
+
+
+def runs_eagerly() -> bool:
+    """Whether operations run as they are called, and nothing records them.
+
+    What compiles, exports or traces needs sizes that do not depend on the data, and
+    operations that do not write into buffers.
+    """
+    recorded = torch.jit.is_tracing() or torch.jit.is_scripting()
+    recorded = recorded or torch.compiler.is_compiling()
+    return not recorded and get_proxy_mode() is None
 
 
 def sum_of_neighbours(features: Tensor, indices: Tensor, weights: Tensor) -> Tensor:

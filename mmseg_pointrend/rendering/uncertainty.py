@@ -14,6 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mmseg_pointrend.rendering.sampling import runs_eagerly
+
 Uncertainty = Callable[[Tensor], Tensor]
 
 
@@ -27,10 +29,15 @@ def top_two(scores: Tensor) -> tuple[Tensor, Tensor]:
     first = scores[:, 0].clone()
     second = torch.full_like(first, -torch.inf)
     lower = torch.empty_like(first)
+    eager = runs_eagerly()
     for score in scores.unbind(dim=1)[1:]:
-        torch.minimum(first, score, out=lower)
-        torch.maximum(second, lower, out=second)
-        torch.maximum(first, score, out=first)
+        if eager:
+            torch.minimum(first, score, out=lower)
+            torch.maximum(second, lower, out=second)
+            torch.maximum(first, score, out=first)
+        else:
+            second = torch.maximum(second, torch.minimum(first, score))
+            first = torch.maximum(first, score)
     return first, second
 
 

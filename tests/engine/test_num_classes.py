@@ -42,13 +42,23 @@ def test_testing_refuses_another_number_of_classes(tiny_config, tmp_path):
         build_runner(cfg).test()
 
 
+BINARY = {
+    'model.decode_head.num_classes': 2,
+    'model.decode_head.out_channels': 1,
+    'model.decode_head.loss_decode': dict(type='CrossEntropyLoss', use_sigmoid=True),
+}
+
+
+def test_one_class_by_name_is_refused(tiny_config, tmp_path):
+    one = {'metainfo.classes': ('road',)}
+    options = {**BINARY, **of('train', one), **of('val', one)}
+    options['model.auxiliary_head'] = None
+    sentence = r'train_dataloader has one class by name, .*background first'
+    with pytest.raises(InputError, match=sentence):
+        train_here(tiny_config, tmp_path, **options)
+
+
 def test_one_channel_serves_two_classes(tiny_config, tmp_path):
-    head = dict(
-        num_classes=2,
-        out_channels=1,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
-    )
-    options = {f'model.decode_head.{key}': value for key, value in head.items()}
-    options |= of('train', TWO) | of('val', TWO)
+    options = {**BINARY, **of('train', TWO), **of('val', TWO)}
     options |= {'model.auxiliary_head': None, 'train_cfg.max_iters': 1}
     assert list(train_here(tiny_config, tmp_path, **options).losses) == [1]

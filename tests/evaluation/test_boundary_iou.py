@@ -248,6 +248,11 @@ def test_samples_that_do_not_fit_are_named():
         metric(2).process({}, [unlabelled])
 
 
+def test_one_class_by_name_is_refused():
+    with pytest.raises(InputError, match=r'one class by name, .* background first'):
+        evaluate([(np.zeros((5, 4)), np.zeros((5, 4)))], 1)
+
+
 def test_the_runner_prints_a_curve_for_each_class(trained, tiny_config, tmp_path):
     cfg = Config.fromfile(tiny_config)
     cfg.merge_from_dict({'test_evaluator.1.trimap_widths': [2, 7]})

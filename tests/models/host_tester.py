@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -279,6 +280,29 @@ def odd_sizes_are_kept(path: Path) -> None:
     assert model.parse_losses(losses)[0].isfinite()
 
 
+def threads_get_what_one_thread_gets(path: Path) -> None:
+    """Images of two sizes, so that a foreign state cannot go unseen."""
+    sizes = [SIZE, (96, 64)] * 6
+    images = [batch(size, images=1)[0] for size in sizes]
+    for mode in ('whole', 'slide'):
+        check_threads(
+            host(path, mode=mode, crop_size=(64, 64), stride=(32, 32)), images
+        )
+
+
+def check_threads(model: Any, images: Sequence[torch.Tensor]) -> None:
+    """Predict one image after another, and then several at once."""
+
+    def predict(image: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return model.predict(image)[0].pred_sem_seg.data
+
+    alone = list(map(predict, images))
+    with ThreadPoolExecutor(4) as pool:
+        for labels, wanted in zip(pool.map(predict, images), alone, strict=True):
+            assert torch.equal(labels, wanted)
+
+
 def initialisation_touches_every_head(path: Path) -> None:
     model = MODELS.build(deepcopy(small_config(path)))
     for parameter in model.parameters():
@@ -305,5 +329,6 @@ CHECKS: list[Callable[[Path], None]] = [
     tensor_mode_returns_the_rendered_logits,
     saved_weights_give_the_same_logits,
     odd_sizes_are_kept,
+    threads_get_what_one_thread_gets,
     initialisation_touches_every_head,
 ]

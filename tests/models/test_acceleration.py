@@ -10,6 +10,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
 from torch._dynamo.utils import counters
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmseg_pointrend.engine.acceleration import Compiler, compile_model, fuse_conv_bn
 from mmseg_pointrend.errors import InputError
@@ -104,6 +105,54 @@ def test_a_compiled_model_predicts_the_same_at_every_size():
         for case, labels in zip(cases, plain, strict=True):
             assert (labels_of(model, *case) == labels).float().mean() > 0.999
     assert counters['stats']['unique_graphs'] > 2
+
+
+class LabelsOfTensors(nn.Module):
+    """What people trace and export: from images to labels, without data samples."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        fine, [*_, coarse] = self.model.decode(*self.model.extract(inputs))
+        head = self.model.point_head
+        labels = head.render_labels(fine, coarse, head.steps(coarse, (40, 50)))
+        return self.model(inputs), labels
+
+
+RECORDERS = {
+    'jit.trace': lambda model, x: torch.jit.trace(model, x, check_trace=False),
+    'export': lambda model, x: torch.export.export(model, (x,)).module(),
+    'export, strict': lambda model, x: torch.export.export(
+        model, (x,), strict=True
+    ).module(),
+    'make_fx': lambda model, x: make_fx(model)(x),
+}
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize(
+    ('record', 'grad'),
+    [
+        ('jit.trace', False),
+        ('jit.trace', True),
+        ('export', False),
+        ('make_fx', False),
+        pytest.param('make_fx', True, marks=pytest.mark.slow),
+        pytest.param('export, strict', False, marks=pytest.mark.slow),
+    ],
+)
+def test_what_recorded_one_image_is_right_for_another(record, grad):
+    model = LabelsOfTensors(tiny_model()).eval()
+    first, second = torch.randn(2, 1, 3, 32, 48).unbind()
+    with torch.set_grad_enabled(grad):
+        wanted_logits, wanted_labels = model(second)
+        recorded = RECORDERS[record](model, first)
+        recorded(first)
+        logits, labels = recorded(second)
+    torch.testing.assert_close(logits, wanted_logits, atol=1e-4, rtol=1e-4)
+    assert (labels == wanted_labels).float().mean() > 0.999
 
 
 @pytest.mark.slow

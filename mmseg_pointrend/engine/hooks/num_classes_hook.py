@@ -32,9 +32,15 @@ class NumClassesHook(Hook):
         model = unwrapped(runner.model)
         dataset = getattr(runner, f'{split}_dataloader').dataset
         count = len(dataset.metainfo.get('classes') or ())
+        if count == 1:
+            raise InputError(
+                f'the data set of {split}_dataloader has one class by name, and its '
+                'figures would be those of label 0: name two in metainfo.classes, '
+                'background first, and set num_classes=2 in every head.'
+            )
         # One channel tells two classes apart, whatever num_classes is.
-        of_model = {1, 2} if model.out_channels == 1 else {model.num_classes}
-        if count and count not in of_model:
+        of_model = 2 if model.out_channels == 1 else model.num_classes
+        if count and count != of_model:
             raise InputError(
                 f'decode_head.num_classes={model.num_classes} but the data set of '
                 f'{split}_dataloader has {count} classes: set num_classes={count} in '
