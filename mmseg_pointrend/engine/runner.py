@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -39,7 +38,7 @@ def build_runner(cfg: Config) -> Runner:
 
     Raises:
         InputError: processes on CPUs are to have SyncBN, no launcher has started
-            this process, the work dir cannot be made, or a ``type`` is unknown.
+            this process, or the work dir cannot be made.
     """
     on_cpus = cfg.launcher != 'none' and get_device() == 'cpu'
     if on_cpus:
@@ -59,17 +58,8 @@ def build_runner(cfg: Config) -> Runner:
             f'cannot make --work-dir {cfg.work_dir} ({error.strerror}): give another.'
         ) from error
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    try:
-        with init_dist_without_cuda() if on_cpus else nullcontext():
-            runner = build(cfg)
-    except KeyError as error:
-        unknown = re.search(r'([\w.]+) is not in the \S+ registry', str(error))
-        if unknown is None:
-            raise
-        raise InputError(
-            f"type='{unknown[1]}' is not registered: correct the name, or name the "
-            'module that has it in custom_imports.'
-        ) from error
+    with init_dist_without_cuda() if on_cpus else nullcontext():
+        runner = build(cfg)
     runner.register_hook(WeightsHook())
     return runner
 
