@@ -17,6 +17,7 @@ try:
         use_tta,
     )
     from mmseg_pointrend.engine.hooks.acceleration_hook import AccelerationHook
+    from mmseg_pointrend.engine.hooks.unlabelled_hook import UnlabelledHook
     from mmseg_pointrend.engine.runner import build_runner
     from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
@@ -65,6 +66,8 @@ def main() -> None:
     runner = build_runner(cfg)
     hook = AccelerationHook(fuse=args.fuse_conv_bn, compile=args.compile)
     runner.register_hook(hook)
+    if args.out or args.show or args.show_dir:
+        runner.register_hook(UnlabelledHook())
     runner.test()
 
 
