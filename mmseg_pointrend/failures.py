@@ -49,8 +49,8 @@ FAILURES = [
         'or remove it.',
     ),
     (
-        'mmseg.datasets',
-        'AssertionError: dataset metainfo `classes` should be specified',
+        'mmseg.datasets|evaluation',
+        "AssertionError: dataset metainfo `classes` should be|KeyError: 'classes'",
         '{loader}.dataset names no classes: add metainfo=dict(classes=[...]).',
     ),
     (

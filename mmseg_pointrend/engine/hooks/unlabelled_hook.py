@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -19,8 +20,8 @@ class UnlabelledHook(Hook):
     ) -> None:
         """Look whether the first sample has a label."""
         sample = data_batch['data_samples'][0]
-        # An augmented view is one of a list.
-        sample = sample[0] if isinstance(sample, list) else sample
+        # With test-time augmentation, those of a view come together.
+        sample = sample[0] if isinstance(sample, Sequence) else sample
         if batch_idx == 0 and 'gt_sem_seg' not in sample:
             evaluator = runner.test_evaluator
             writers = [one for one in evaluator.metrics if hasattr(one, 'format_only')]
