@@ -85,9 +85,9 @@ def what_is_taken(model: nn.Module, checkpoint: dict, source: str) -> str:
     """Say which weights a training that starts from a checkpoint takes and lacks.
 
     Raises:
-        InputError: the checkpoint has no part of the model, or of a part that it has
-            fewer than half of the kernels fit, be it for another number of classes:
-            neither half of its own nor half of the model's.
+        InputError: the checkpoint has no part of the model, or has one by another name,
+            or of a part that it has fewer than half of the kernels fit, be it for
+            another number of classes: neither half of its own nor half of the model's.
     """
     saved, wanted = shapes_in(checkpoint), shapes_of(model)
     more_classes = {0} | {
@@ -101,6 +101,10 @@ def what_is_taken(model: nn.Module, checkpoint: dict, source: str) -> str:
     held = set(map(part_of, saved))
     if held.isdisjoint(parts):
         raise of_another_model(saved, wanted, source)
+    spare = {name: saved[name] for name in saved if part_of(name) not in parts}
+    for part in parts.keys() - held:
+        if other_place(spare, parts[part]):
+            raise of_another_model(spare, parts[part], source)
     taken = []
     for part in filter(held.__contains__, parts):
         own = parts[part]
@@ -138,15 +142,9 @@ def of_another_model(saved: Shapes, wanted: Shapes, source: str) -> InputError:
         source: the file or URL of the checkpoint.
     """
     kernels = kernels_of(wanted)
-    places = Counter(
-        (other.removesuffix(end), f'{part_of(name)}.')
-        for name in kernels
-        for end in [name.partition('.')[2]]
-        for other, shape in saved.items()
-        if shape == wanted[name] and f'.{other}'.endswith(f'.{end}')
-    )
-    there, here = max(places, key=places.__getitem__, default=('', ''))
-    if 2 * places[there, here] > sum(name.startswith(here) for name in kernels):
+    place = other_place(saved, wanted)
+    if place:
+        there, here = place
         fix = 'save it with the names of this model'
         if not there:
             fix = (
@@ -168,6 +166,29 @@ def of_another_model(saved: Shapes, wanted: Shapes, source: str) -> InputError:
         f'{len(kernels)} kernels do not fit, such as {example}, {there} in the file '
         f'and {here} here: give one of this model{other_fix if holds_part else ""}.'
     )
+
+
+def other_place(saved: Shapes, wanted: Shapes) -> tuple[str, str] | None:
+    """Find what stands before most kernels of a part in a checkpoint and in the model.
+
+    Args:
+        saved: those of the checkpoint.
+        wanted: those of the model.
+
+    Returns:
+        Such as ``('model.backbone.', 'backbone.')``; None if less than half are there.
+    """
+    kernels = kernels_of(wanted)
+    places = Counter(
+        (other.removesuffix(end), f'{part_of(name)}.')
+        for name in kernels
+        for end in [name.partition('.')[2]]
+        for other, shape in saved.items()
+        if shape == wanted[name] and f'.{other}'.endswith(f'.{end}')
+    )
+    there, here = max(places, key=places.__getitem__, default=('', ''))
+    count = sum(name.startswith(here) for name in kernels)
+    return (there, here) if 2 * places[there, here] > count else None
 
 
 def what_is_pretrained(model: nn.Module) -> list[str]:

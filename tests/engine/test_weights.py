@@ -103,6 +103,10 @@ CALLED = r"^load_from=x.pth calls the weights of the {} '{}\*' and not '{}\*', s
             for prefix in ('model.', '_orig_mod.')
         ),
         (
+            lambda w: renamed(w, 'backbone.', 'encoder.'),
+            CALLED.format('backbone', 'encoder.', 'backbone.'),
+        ),
+        (
             lambda w: dict(ema=renamed(w, '', 'module.'), step=3),
             CALLED.format('backbone', 'ema.module.backbone.', 'backbone.'),
         ),
