@@ -26,7 +26,7 @@ from mmseg_pointrend.engine.config import (
 )
 from mmseg_pointrend.engine.hooks.unlabelled_hook import UnlabelledHook
 from mmseg_pointrend.engine.runner import build_runner
-from mmseg_pointrend.errors import exit_with_sentence
+from mmseg_pointrend.errors import InputError, exit_with_sentence
 from mmseg_pointrend.failures import FAILURES, sentence_of
 
 IMAGE = dict(type='LoadImageFromFile')
@@ -62,7 +62,7 @@ def labels(folder):
 
 @pytest.fixture(scope='module')
 def own_data(tmp_path_factory):
-    """Four images in a folder, with labels, labels in colours, and ids out of range."""
+    """Four images in a folder, with labels that are right and three kinds of wrong."""
     root = tmp_path_factory.mktemp('own')
     rng = np.random.default_rng(0)
     for folder, shape, top in (
@@ -75,6 +75,9 @@ def own_data(tmp_path_factory):
         for i in range(4):
             values = rng.integers(0, top, shape, np.uint8)
             cv2.imwrite(str(root / folder / f'{i}.png'), values)
+    (root / 'odd').mkdir()
+    for i in range(4):
+        cv2.imwrite(str(root / 'odd' / f'{i}.png'), np.zeros((64, 64 + i)))
     return root
 
 
@@ -212,8 +215,8 @@ CASES = {
         dict(split='val', **steps(LABEL, RESIZE)),
         r'a label has 48, 48 pixels and its prediction 64, 96: put LoadAnnot.* val_dat',
     ),
-    'labels that are not resized': (
-        steps(SMALLER, LABEL),
+    'labels of several sizes': (
+        {**labels('odd'), 'model.data_preprocessor.size': (64, 96)},
         r'the labels of a batch have .* put LoadAnnotations before the steps of train',
     ),
     'images larger than the batch': (
@@ -327,6 +330,16 @@ def test_known_failures_of_a_training_are_sentences(
     said, log = sentence_about(cfg, capsys)
     assert re.match(sentence, said), said
     assert 'Traceback (most recent call last)' in log
+
+
+@pytest.mark.parametrize('step', [RESIZE, SMALLER])
+def test_labels_that_are_not_resized_are_refused_where_both_are_padded(
+    step, tiny_config, own_data, tmp_path
+):
+    cfg = own_config(tiny_config, own_data, tmp_path, **steps(step, LABEL))
+    sentence = r'/ann/\d.png has \d+x\d+ pixels and its image 64x128, with their pad'
+    with pytest.raises(InputError, match=sentence):
+        build_runner(cfg).train()
 
 
 def resume_another_optimizer():

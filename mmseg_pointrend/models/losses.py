@@ -25,6 +25,7 @@ from mmseg.models.losses import (
     TverskyLoss,
 )
 from mmseg.models.losses.lovasz_loss import lovasz_softmax
+from mmseg.utils import SampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
@@ -34,6 +35,31 @@ OF_A_SET = DiceLoss, FocalLoss, LovaszLoss, TverskyLoss
 """Losses of MMSegmentation's that need no map, beside cross-entropy."""
 KNOWN = CrossEntropyLoss, HuasdorffDisstanceLoss, *OF_A_SET
 """All that heads can have of MMSegmentation's."""
+
+
+def check_labels(images: Tensor, samples: SampleList) -> None:
+    """Refuse labels of another size than their images, where padding fits one alone.
+
+    Args:
+        images: padded to one size, (N, C, H, W).
+        samples: N samples with ``gt_sem_seg``, padded by as many pixels.
+
+    Raises:
+        InputError: names the first label.
+    """
+    for sample in samples:
+        label = sample.get('gt_sem_seg')
+        padded = any(sample.get('padding_size', ()))
+        if padded and label is not None and len(label.data) == 1:
+            sizes = label.data.shape[1:], images.shape[2:]
+            if sizes[0] != sizes[1]:
+                label_size, image_size = ('x'.join(map(str, size)) for size in sizes)
+                raise InputError(
+                    f'{sample.get("seg_map_path")} has {label_size} pixels and its '
+                    f'image {image_size}, with their padding: put LoadAnnotations '
+                    'before the steps of train_dataloader.dataset.pipeline that change '
+                    'the size, and give each image a label of its size.'
+                )
 
 
 def guard_heads(model: Any) -> None:
