@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS, TRANSFORMS
+from mmseg.utils import stack_batch
 from torch import nn
 
 from mmseg_pointrend.engine.config import (
@@ -374,7 +375,26 @@ def load_weights_with_another_prefix():
         ).init_weights()
 
 
-def raise_what_needs_a_gpu(kind, text):
+def stack_gray_and_colour():
+    stack_batch([torch.ones(1, 4, 4), torch.ones(3, 4, 4)], size=(4, 4))
+
+
+def predict_two_sizes_with_a_plain_model():
+    images = [torch.ones(3, 4, 4), torch.ones(3, 4, 5)]
+    MODELS.build(dict(type='SegDataPreProcessor'))(dict(inputs=images))
+
+
+def dice_of_an_id_out_of_range():
+    labels = torch.full((1, 4, 4), 7)
+    MODELS.build(dict(type='DiceLoss'))(torch.ones(1, 3, 4, 4), labels)
+
+
+def two_classes_with_a_third_id():
+    loss = MODELS.build(dict(type='CrossEntropyLoss', use_sigmoid=True))
+    loss(torch.ones(1, 1, 4, 4), torch.full((1, 4, 4), 7))
+
+
+def raising(kind, text):
     def raises():
         raise kind(text)
 
@@ -388,18 +408,25 @@ def raise_what_needs_a_gpu(kind, text):
         (start_at_a_port_in_use, r'the port MASTER_PORT is in use by another process'),
         (ask_for_more_memory_than_there_is, r'there is not enough memory: lower \*_da'),
         (
+            stack_gray_and_colour,
+            r'the images of a batch have different channels, \[1, 3',
+        ),
+        (predict_two_sizes_with_a_plain_model, r'.* different sizes: set \*_dataload'),
+        (dice_of_an_id_out_of_range, r'a label holds an id that is neither a class'),
+        (two_classes_with_a_third_id, r'a label holds an id that is neither a class'),
+        (
             load_weights_with_another_prefix,
             r"init_cfg.prefix='backbone.' stands before",
         ),
         (
-            raise_what_needs_a_gpu(
+            raising(
                 torch.OutOfMemoryError,
                 'CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total ...',
             ),
             r'there is not enough memory: lower \*_dataloader.batch_size or the size',
         ),
         (
-            raise_what_needs_a_gpu(
+            raising(
                 torch.AcceleratorError,
                 'CUDA error: device-side assert triggered\nCUDA kernel errors might be '
                 'asynchronously reported at some other API call',
@@ -407,7 +434,7 @@ def raise_what_needs_a_gpu(kind, text):
             r'the GPU met an index out of range, most often a label id that is neither',
         ),
         (
-            raise_what_needs_a_gpu(
+            raising(
                 RuntimeError,
                 'Expected to have finished reduction in the prior iteration before '
                 'starting a new one.',
