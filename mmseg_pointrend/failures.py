@@ -138,12 +138,6 @@ FAILURES = [
         f'{PIPELINE}, or raise it.',
     ),
     (
-        'in stack_batch',
-        'AssertionError: Expected the channels of all inputs .* got (.+)',
-        "the images of a batch have different channels, {0}: set color_type='color' in "
-        f'LoadImageFromFile of {PIPELINE}.',
-    ),
-    (
         'data_preprocessor',
         'AssertionError: The image size in a batch should be the same',
         'the images of a batch have different sizes: set {loader}.batch_size=1.',
@@ -172,12 +166,6 @@ FAILURES = [
         f'a step of {PIPELINE} that changes colours, such as PhotoMetricDistortion, '
         "wants 8-bit images of three channels: remove it, or set color_type='color' in "
         'LoadImageFromFile.',
-    ),
-    (
-        "assert 'mix_results' in results",
-        'AssertionError',
-        "RandomMosaic needs {loader}.dataset.type='MultiImageMixDataset' around the "
-        'data set: add it, or remove RandomMosaic.',
     ),
     # Labels and classes.
     (
