@@ -59,11 +59,6 @@ FAILURES = [
         'number {0} of the datasets in {loader}.dataset has other classes, another '
         'palette or reduce_zero_label than the first: give all the same.',
     ),
-    (
-        '',
-        "AttributeError: 'list' object has no attribute 'metainfo'",
-        "{loader}.dataset is a list: give dict(type='ConcatDataset', datasets=[...]).",
-    ),
     # How data are loaded.
     (
         'torch.utils.data',
@@ -102,8 +97,9 @@ FAILURES = [
     (
         'mmseg.models.data_preprocessor|mm(?:cv|seg).+transforms',
         "KeyError: '(?:inputs|img)'",
-        f"{PIPELINE} gives no image: begin with dict(type='LoadImageFromFile') and end "
-        "with dict(type='PackSegInputs').",
+        "{loader}.dataset gives no image: begin its pipeline with dict(type='LoadImage"
+        "FromFile') and end it with dict(type='PackSegInputs'); several data sets go "
+        "into dict(type='ConcatDataset', datasets=[...]).",
     ),
     (
         'mmseg.structures',
@@ -266,12 +262,6 @@ FAILURES = [
         r"""KeyError: ["']metrics (.+) is not supported""",
         'iou_metrics={0} of an evaluator is unknown: give some of mIoU, mDice and '
         'mFscore.',
-    ),
-    (
-        'in _save_best_checkpoint',
-        "KeyError: '(.+)'",
-        "default_hooks.checkpoint.save_best='{0}' is no figure of val_evaluator: "
-        'correct it, or add that figure to iou_metrics.',
     ),
     (
         '',

@@ -37,28 +37,25 @@ KNOWN = CrossEntropyLoss, HuasdorffDisstanceLoss, *OF_A_SET
 """All that heads can have of MMSegmentation's."""
 
 
-def check_labels(images: Tensor, samples: SampleList) -> None:
+def check_labels(samples: SampleList) -> None:
     """Refuse labels of another size than their images, where padding fits one alone.
-
-    Args:
-        images: padded to one size, (N, C, H, W).
-        samples: N samples with ``gt_sem_seg``, padded by as many pixels.
 
     Raises:
         InputError: names the first label.
     """
     for sample in samples:
-        label = sample.get('gt_sem_seg')
-        padded = any(sample.get('padding_size', ()))
-        if padded and label is not None and len(label.data) == 1:
-            sizes = label.data.shape[1:], images.shape[2:]
-            if sizes[0] != sizes[1]:
+        # What MMSegmentation noted when it padded an image and its label.
+        left, right, top, bottom = sample.get('padding_size') or (0, 0, 0, 0)
+        if left + right + top + bottom and len(sample.gt_sem_seg.data) == 1:
+            height, width = sample.pad_shape
+            sizes = (height - top - bottom, width - left - right), sample.img_shape
+            if sizes[0] != tuple(sizes[1]):
                 label_size, image_size = ('x'.join(map(str, size)) for size in sizes)
                 raise InputError(
                     f'{sample.get("seg_map_path")} has {label_size} pixels and its '
-                    f'image {image_size}, with their padding: put LoadAnnotations '
-                    'before the steps of train_dataloader.dataset.pipeline that change '
-                    'the size, and give each image a label of its size.'
+                    f'image {image_size}: put LoadAnnotations before the steps of '
+                    'train_dataloader.dataset.pipeline that change the size, and give '
+                    'each image a label of its size.'
                 )
 
 

@@ -27,7 +27,7 @@ from mmseg_pointrend.models.checks import (
     numbered,
 )
 from mmseg_pointrend.models.classifier_inputs import note_input, noted_inputs
-from mmseg_pointrend.models.losses import check_labels, guard_heads
+from mmseg_pointrend.models.losses import guard_heads
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.settings import check_mode, check_settings
 from mmseg_pointrend.models.view import View, Window, padding_of
@@ -177,11 +177,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         Returns:
             The losses and accuracies under ``decode.*`` (``decode_0.*``, … for a list),
             ``point.*`` and ``aux.*``.
-
-        Raises:
-            InputError: a label has another size than its image.
         """
-        check_labels(inputs, data_samples)
         feats, maps = self.extract(inputs)
         fine, outputs = self.decode(feats, maps)
         losses: dict[str, Tensor] = {}
