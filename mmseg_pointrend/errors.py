@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+
+from mmseg_pointrend.failures import sentence_of
 
 
 class InputError(ValueError):
@@ -57,20 +61,42 @@ def exit_with_sentence() -> Iterator[None]:
 
     An error from a data loader's worker process arrives with that process's
     traceback in its message; the sentence is the last line. A full disk, a missing
-    file and a place that must not be read or written can be mended by users, too.
+    file and a place that must not be read or written can be mended by users, too, and
+    so can what :mod:`mmseg_pointrend.failures` knows, whose traceback goes to the log.
+    Other errors pass.
     """
     try:
         yield
+        return
     except InputError as error:
         last_line = str(error).strip().splitlines()[-1]
         sentence = re.sub(r'^mmseg_pointrend\.[\w.]+: ', '', last_line)
-    except OSError as error:
-        fix = fix_of(error)
-        if fix is None:
+    except Exception as error:
+        known = sentence_of(error)
+        fix = fix_of(error) if isinstance(error, OSError) else None
+        if known:
+            log_traceback(error)
+            sentence = known
+        elif fix:
+            last_line = str(error).strip().splitlines()[-1]
+            sentence = f'{last_line}: {fix}.'
+        else:
             raise
-        last_line = str(error).strip().splitlines()[-1]
-        sentence = f'{last_line}: {fix}.'
-    else:
-        return
     print(f'error: {sentence}', file=sys.stderr)
     raise SystemExit(1)
+
+
+def log_traceback(error: Exception) -> None:
+    """Write the traceback into the log file of the run; without one, print it."""
+    # Rendering, which needs torch alone, imports this module.
+    from mmengine.logging import MMLogger
+
+    trace = type(error), error, error.__traceback__
+    keys = dict(levelno=logging.INFO, name=__name__, msg='Failed', exc_info=trace)
+    handlers = MMLogger.get_current_instance().handlers
+    files = [one for one in handlers if isinstance(one, logging.FileHandler)]
+    for file in files:
+        file.emit(logging.makeLogRecord(keys))
+        print(f'the traceback is in {file.baseFilename}', file=sys.stderr)
+    if not files:
+        traceback.print_exception(error)

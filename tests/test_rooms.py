@@ -13,7 +13,8 @@ GROUND = {'errors', 'files'}
 MODELS = {'models', 'rendering', *GROUND}
 ENGINE = {'engine', 'compat', 'datasets', 'evaluation', *MODELS}
 MAY_IMPORT = {
-    'errors': {'errors'},
+    'failures': {'failures'},
+    'errors': {'errors', 'failures'},
     'files': GROUND,
     **{room: {room, *GROUND} for room in ('compat', 'rendering')},
     **{room: {room, *GROUND} for room in ('datasets', 'evaluation')},

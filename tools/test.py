@@ -17,7 +17,8 @@ try:
         use_tta,
     )
     from mmseg_pointrend.engine.hooks import OutputNamesHook
-    from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
+    from mmseg_pointrend.engine.hooks.acceleration_hook import AccelerationHook
+    from mmseg_pointrend.engine.hooks.unlabelled_hook import UnlabelledHook
     from mmseg_pointrend.engine.runner import build_runner
     from mmseg_pointrend.errors import exit_with_sentence
 except ImportError as error:
@@ -65,7 +66,10 @@ def main() -> None:
         save_predictions(cfg, args.out)
     runner = build_runner(cfg)
     runner.register_hook(OutputNamesHook())
-    runner.register_hook(TestingHook(fuse=args.fuse_conv_bn, compile=args.compile))
+    hook = AccelerationHook(fuse=args.fuse_conv_bn, compile=args.compile)
+    runner.register_hook(hook)
+    if args.out or args.show or args.show_dir:
+        runner.register_hook(UnlabelledHook())
     runner.test()
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+from mmengine._strategy import DDPStrategy, SingleDeviceStrategy
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from mmseg_pointrend.compat import init_dist_without_cuda
+from mmseg_pointrend.engine.weights import (
+    check_weights,
+    what_is_pretrained,
+    what_is_taken,
+)
 from mmseg_pointrend.errors import InputError, name_some
 
 LAUNCHERS = {
@@ -32,7 +38,7 @@ def build_runner(cfg: Config) -> Runner:
 
     Raises:
         InputError: processes on CPUs are to have SyncBN, no launcher has started
-            this process, the work dir cannot be made, or a ``type`` is unknown.
+            this process, or the work dir cannot be made.
     """
     on_cpus = cfg.launcher != 'none' and get_device() == 'cpu'
     if on_cpus:
@@ -52,17 +58,43 @@ def build_runner(cfg: Config) -> Runner:
             f'cannot make --work-dir {cfg.work_dir} ({error.strerror}): give another.'
         ) from error
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    try:
-        with init_dist_without_cuda() if on_cpus else nullcontext():
-            return build(cfg)
-    except KeyError as error:
-        unknown = re.search(r'([\w.]+) is not in the \S+ registry', str(error))
-        if unknown is None:
-            raise
-        raise InputError(
-            f"type='{unknown[1]}' is not registered: correct the name, or name the "
-            'module that has it in custom_imports.'
-        ) from error
+    with init_dist_without_cuda() if on_cpus else nullcontext():
+        runner = build(cfg)
+    runner.register_hook(WeightsHook())
+    return runner
+
+
+class WeightsHook(Hook):
+    """Refuse weights of another model, and say what a training starts from.
+
+    FSDP and DeepSpeed, whose processes hold pieces of weights, are left to themselves.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare what is about to be loaded with the model."""
+        if not is_whole(runner):
+            return
+        model = unwrapped(runner.model)
+        source = str(runner._load_from or f'the last checkpoint of {runner.work_dir}')
+        trains = isinstance(runner._train_loop, BaseLoop)
+        if trains and not runner._resume:
+            runner.logger.info(what_is_taken(model, checkpoint, source))
+        else:
+            check_weights(model, checkpoint, source)
+
+    def before_train(self, runner: Runner) -> None:
+        """Look whether weights for the start have arrived."""
+        if is_whole(runner) and not runner._load_from and not runner._resume:
+            for line in what_is_pretrained(unwrapped(runner.model)):
+                runner.logger.info(line)
+
+
+def is_whole(runner: Any) -> bool:
+    """Tell whether every process holds the whole model."""
+    kinds = SingleDeviceStrategy, DDPStrategy
+    return isinstance(runner, Runner) or type(runner.strategy) in kinds
 
 
 def talk_through_gloo(cfg: Config) -> None:

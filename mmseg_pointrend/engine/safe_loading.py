@@ -32,9 +32,14 @@ class SafeTorch:
 
 
 class StateDict(OrderedDict):
-    """A checkpoint of weights alone; ``init_model`` asks it for ``meta``."""
+    """A checkpoint of weights alone.
+
+    ``init_model`` asks it for ``meta``, and ``EMAHook`` for ``state_dict``.
+    """
 
     def __missing__(self, key: str) -> dict[str, Any]:
+        if key == 'state_dict':
+            return self
         if key != 'meta':
             raise KeyError(key)
         return {}

@@ -25,6 +25,7 @@ from mmseg.models.losses import (
     TverskyLoss,
 )
 from mmseg.models.losses.lovasz_loss import lovasz_softmax
+from mmseg.utils import SampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
@@ -34,6 +35,28 @@ OF_A_SET = DiceLoss, FocalLoss, LovaszLoss, TverskyLoss
 """Losses of MMSegmentation's that need no map, beside cross-entropy."""
 KNOWN = CrossEntropyLoss, HuasdorffDisstanceLoss, *OF_A_SET
 """All that heads can have of MMSegmentation's."""
+
+
+def check_labels(samples: SampleList) -> None:
+    """Refuse labels of another size than their images, where padding fits one alone.
+
+    Raises:
+        InputError: names the first label.
+    """
+    for sample in samples:
+        # What MMSegmentation noted when it padded an image and its label.
+        left, right, top, bottom = sample.get('padding_size') or (0, 0, 0, 0)
+        if left + right + top + bottom and len(sample.gt_sem_seg.data) == 1:
+            height, width = sample.pad_shape
+            sizes = (height - top - bottom, width - left - right), sample.img_shape
+            if sizes[0] != tuple(sizes[1]):
+                label_size, image_size = ('x'.join(map(str, size)) for size in sizes)
+                raise InputError(
+                    f'{sample.get("seg_map_path")} has {label_size} pixels and its '
+                    f'image {image_size}: put LoadAnnotations before the steps of '
+                    'train_dataloader.dataset.pipeline that change the size, and give '
+                    'each image a label of its size.'
+                )
 
 
 def guard_heads(model: Any) -> None:

@@ -21,7 +21,7 @@ from mmseg_pointrend.models.checks import (
     check_point_head,
     listed,
 )
-from mmseg_pointrend.models.losses import guard_losses
+from mmseg_pointrend.models.losses import check_labels, guard_losses
 from mmseg_pointrend.models.point_loss import point_losses
 from mmseg_pointrend.models.uncertainties import get_uncertainty
 from mmseg_pointrend.models.view import paddings_of
@@ -222,6 +222,7 @@ class PointRendHead(CascadeHead):
         self.weights = 'known'
         if self.detach:
             fine, coarse = [one.detach() for one in fine], coarse.detach()
+        check_labels(batch_data_samples)
         labels = self._stack_batch_gt(batch_data_samples)
         size = map_size(labels)
         points = sample_training_points(

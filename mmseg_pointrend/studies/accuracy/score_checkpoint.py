@@ -9,7 +9,6 @@ from mmengine.runner import Runner
 from rich.progress import track
 
 from mmseg_pointrend.engine.config import evaluators_of, keep_testing_only
-from mmseg_pointrend.engine.hooks.testing_hook import TestingHook
 from mmseg_pointrend.engine.runner import build_runner, unwrapped
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder
@@ -30,7 +29,6 @@ def load_for_testing(cfg: Config, checkpoint: str) -> Runner:
     keep_testing_only(cfg)
     cfg.load_from = checkpoint
     runner = build_runner(cfg)
-    runner.register_hook(TestingHook())
     runner.load_or_resume()
     unwrapped(runner.model).eval()
     return runner
