@@ -177,6 +177,7 @@ def test_broken_json_is_named(root, capfd, text, reason):
     assert not list(root.rglob('.*'))
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_partial_data_set_if_told_so(root):
     command = [sys.executable, 'tools/prepare_cityscapes.py', root, '--workers', 2]
     refused = run_tool(*command)

@@ -215,6 +215,7 @@ def test_other_models_are_refused():
         compile_model(nn.Linear(2, 2))
 
 
+@pytest.mark.slow
 def test_training_under_mmengine_compile_does_not_compile_for_every_sample():
     model = tiny_model().train()
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))

@@ -204,6 +204,7 @@ def test_a_run_with_other_settings_is_not_taken_for_done(tmp_path, tiny_config):
         train(str(tiny_config), folder, {'randomness.seed': 3})
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_ends_in_a_sentence_and_goes_on_when_mended(
     tmp_path, tiny_config, scenes, monkeypatch
 ):

@@ -64,6 +64,7 @@ def test_testing_prints_figures_of_the_boundaries(tested):
     assert names == ['mBIoU', *(f'trimap_mIoU_{width}px' for width in (1, 2, 3, 5))]
 
 
+@pytest.mark.slow
 def test_fused_and_compiled_testing_gives_the_same_iou(
     tested, trained, tiny_config, tmp_path
 ):
