@@ -210,6 +210,12 @@ FAILURES = [
         'module that has it in custom_imports.',
     ),
     (
+        'in _init_env',
+        'ImportError: .*torch.utils.tensorboard',
+        'TensorboardVisBackend of the visualizer needs tensorboard: pip install '
+        'tensorboard.',
+    ),
+    (
         r'mm(?:engine|cv|seg)[\\/]',
         r'ImportError: (.+ install.*?)\.?$',
         '{0}.',

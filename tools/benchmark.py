@@ -9,22 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-try:
-    from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.studies.speed.runner import run_benchmark
-    from mmseg_pointrend.studies.speed.settings import (
-        AUTOCAST,
-        CONTENDERS,
-        MEASURES,
-        Settings,
-    )
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import run
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
+CONTENDERS = ('plain', 'plain-d8', 'mmseg', 'ours', 'ours-compiled')
+MEASURES = ('train', 'flops', 'predict', 'tail', 'memory')
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -48,13 +40,19 @@ def main() -> None:
     add('--train-size', default=(256, 512), help='of a training image', **size)
     add('--classes', type=int, help="by default the config's")
     add('--device', choices=('cpu', 'cuda'), default='cpu')
-    add('--autocast', choices=AUTOCAST, default='none')
+    add('--autocast', choices=('none', 'bf16', 'fp16'), default='none')
     add('--repeat', type=int, default=10, help='timed calls of each model')
     add('--seed', type=int, default=0)
     add('--json', type=Path, help='file for the figures')
-    run_benchmark(Settings(**vars(parser.parse_args())))
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.studies.speed.runner import run_benchmark
+    from mmseg_pointrend.studies.speed.settings import Settings
+
+    run_benchmark(Settings(**vars(args)))
 
 
 if __name__ == '__main__':
-    with exit_with_sentence():
-        main()
+    run(main, parse_args())

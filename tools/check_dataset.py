@@ -10,24 +10,16 @@ import json
 import os
 from pathlib import Path
 
-try:
-    from mmseg_pointrend.datasets.reports import as_json, summary
-    from mmseg_pointrend.datasets.validation import SPLITS
-    from mmseg_pointrend.engine.agreement import check_data_and_model
-    from mmseg_pointrend.engine.config import add_cfg_options, load_config
-    from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.files import atomic_write
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import add_cfg_options, run
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--split',
         nargs='+',
-        choices=SPLITS,
+        choices=('train', 'val', 'test'),
         default=(),
         help='data loaders to check (default: all that the config has)',
     )
@@ -39,7 +31,14 @@ def main() -> None:
     )
     add_cfg_options(parser, 'train_dataloader.dataset.data_root=PATH')
     parser.add_argument('--json', type=Path, help='write all findings to this file')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.datasets.reports import as_json, summary
+    from mmseg_pointrend.engine.agreement import check_data_and_model
+    from mmseg_pointrend.engine.config import load_config
+    from mmseg_pointrend.files import atomic_write
 
     cfg = load_config(args.config, args.cfg_options)
     found = check_data_and_model(cfg, args.split, workers=args.workers)
@@ -54,8 +53,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        with exit_with_sentence():
-            main()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    run(main, parse_args())

@@ -114,12 +114,12 @@ def install(row: Row, folder: Path, log: Path) -> Path:
 def result_of(python: Path, row: Row, tests: str, log: Path) -> str:
     """Import the package, and run the tests if that is to work."""
     where = dict(cwd=ROOT, env={**os.environ, 'PYTHONPATH': ''}, text=True)
-    command = [python, 'tools/train.py', '--help']
+    command = [python, '-c', 'import mmseg_pointrend']
     tried = subprocess.run(command, capture_output=True, **where)
     said = (tried.stderr.strip() or 'imported').splitlines()[-1]
     if row.refused:
-        ok = tried.returncode == 1 and said.startswith(f'error: {row.refused}')
-        return f'refused: {said.removeprefix("error: ")}' if ok else f'FAILED: {said}'
+        ok = tried.returncode == 1 and said.startswith(f'ImportError: {row.refused}')
+        return f'refused: {said.split(": ", 1)[1]}' if ok else f'FAILED: {said}'
     if tried.returncode:
         return f'FAILED: {said}'
     command = [python, '-m', 'pytest', '-q', *TESTS[tests]]

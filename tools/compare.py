@@ -14,20 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-try:
-    from mmengine import dump
-
-    from mmseg_pointrend.engine.config import add_cfg_options, load_config
-    from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.studies.accuracy.costs import measure_costs
-    from mmseg_pointrend.studies.accuracy.report import print_costs, print_scores
-    from mmseg_pointrend.studies.accuracy.score_checkpoint import (
-        load_for_testing,
-        score_checkpoint,
-    )
-    from mmseg_pointrend.studies.accuracy.training import recipe_of, train
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import add_cfg_options, run
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 NAME = '{}_efficientnet-lite0-{}_1xb4-2k_camvid-360x480.py'
@@ -64,8 +51,18 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    from mmengine import dump
+
+    from mmseg_pointrend.engine.config import load_config
+    from mmseg_pointrend.studies.accuracy.costs import measure_costs
+    from mmseg_pointrend.studies.accuracy.report import print_costs, print_scores
+    from mmseg_pointrend.studies.accuracy.score_checkpoint import (
+        load_for_testing,
+        score_checkpoint,
+    )
+    from mmseg_pointrend.studies.accuracy.training import recipe_of, train
+
     loaders = ['train_dataloader', 'val_dataloader', 'test_dataloader']
     data = {f'{one}.dataset.data_root': args.data_root for one in loaders}
     data['train_dataloader.num_workers'] = args.workers
@@ -103,5 +100,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with exit_with_sentence():
-        main()
+    run(main, parse_args())

@@ -6,17 +6,21 @@ import argparse
 import os
 from pathlib import Path
 
-from mmseg_pointrend.errors import exit_with_sentence
-from mmseg_pointrend.studies.demo.run import run_demo
+from arguments import run
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.studies.demo.run import run_demo
+
     run_demo(
         str(CONFIGS / 'pointrend_deeplabv3plus_r18-d16_demo-256x512.py'),
         str(CONFIGS / 'deeplabv3plus_r18-d16_demo-256x512.py'),
@@ -26,5 +30,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with exit_with_sentence():
-        main()
+    run(main, parse_args())

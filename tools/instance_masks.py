@@ -8,14 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-try:
-    from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.studies.instance_masks.example import run_example
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import run
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,7 +29,12 @@ def main() -> None:
         help='what the MLP sees while rendering',
     )
     parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.studies.instance_masks.example import run_example
+
     run_example(
         args.out,
         iterations=args.iterations,
@@ -44,5 +45,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with exit_with_sentence():
-        main()
+    run(main, parse_args())

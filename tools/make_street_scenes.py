@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_pointrend.errors import exit_with_sentence
-from mmseg_pointrend.studies.demo.street_scenes import write_dataset
+from arguments import run
 
 
-def main() -> None:
-    """Parse the command line and write the data set."""
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('out_dir', help='folder of the data set')
     parser.add_argument('--train', type=int, default=96, help='training scenes')
@@ -32,7 +30,12 @@ def main() -> None:
         '--supersampling', type=int, default=3, help='odd samples per pixel side'
     )
     parser.add_argument('--workers', type=int, default=1, help='processes')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.studies.demo.street_scenes import write_dataset
+
     write_dataset(
         args.out_dir,
         num_train=args.train,
@@ -46,5 +49,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with exit_with_sentence():
-        main()
+    run(main, parse_args())

@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 
-try:
-    from mmseg_pointrend.datasets.preparation.prepare_camvid import prepare_camvid
-    from mmseg_pointrend.errors import exit_with_sentence
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import run
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'source',
@@ -39,7 +35,12 @@ def main() -> None:
         action='store_true',
         help='take a partial data set: do not ask for 367/101/233 pairs',
     )
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.datasets.preparation.prepare_camvid import prepare_camvid
+
     prepare_camvid(
         args.source,
         args.out,
@@ -50,8 +51,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        with exit_with_sentence():
-            main()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    run(main, parse_args())

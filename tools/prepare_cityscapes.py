@@ -5,16 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 
-try:
-    from mmseg_pointrend.datasets.preparation.prepare_cityscapes import (
-        prepare_cityscapes,
-    )
-    from mmseg_pointrend.errors import exit_with_sentence
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import run
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', help='the folder with leftImg8bit and gtFine')
     parser.add_argument(
@@ -28,13 +22,16 @@ def main() -> None:
         action='store_true',
         help='take a partial data set: do not ask for 2975/500/1525 images',
     )
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.datasets.preparation.prepare_cityscapes import (
+        prepare_cityscapes,
+    )
+
     prepare_cityscapes(args.root, workers=args.workers, check_counts=not args.any_count)
 
 
 if __name__ == '__main__':
-    try:
-        with exit_with_sentence():
-            main()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    run(main, parse_args())

@@ -8,18 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-try:
-    from mmengine import dump
-
-    from mmseg_pointrend.engine.config import add_cfg_options, load_config
-    from mmseg_pointrend.errors import exit_with_sentence
-    from mmseg_pointrend.studies.accuracy.report import plot_budgets, print_scores
-    from mmseg_pointrend.studies.accuracy.score_checkpoint import score_checkpoint
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import add_cfg_options, run
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -50,6 +42,15 @@ def main() -> None:
         parser.error('--plot draws accuracy against points: give --points, too.')
     if any(count < 0 for count in args.points):
         parser.error('--points: give budgets of at least 0.')
+    return args
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmengine import dump
+
+    from mmseg_pointrend.engine.config import load_config
+    from mmseg_pointrend.studies.accuracy.report import plot_budgets, print_scores
+    from mmseg_pointrend.studies.accuracy.score_checkpoint import score_checkpoint
 
     cfg = load_config(args.config, args.cfg_options, work_dir=args.work_dir)
     points = {
@@ -72,5 +73,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with exit_with_sentence():
-        main()
+    run(main, parse_args())

@@ -7,25 +7,10 @@ from __future__ import annotations
 
 import argparse
 
-try:
-    from mmseg_pointrend.engine.config import (
-        add_arguments,
-        draw_predictions,
-        keep_testing_only,
-        load_config,
-        save_predictions,
-        use_tta,
-    )
-    from mmseg_pointrend.engine.hooks import OutputNamesHook
-    from mmseg_pointrend.engine.hooks.acceleration_hook import AccelerationHook
-    from mmseg_pointrend.engine.hooks.unlabelled_hook import UnlabelledHook
-    from mmseg_pointrend.engine.runner import build_runner
-    from mmseg_pointrend.errors import exit_with_sentence
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import add_arguments, add_verbose, run
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -47,7 +32,22 @@ def main() -> None:
         help='torch.compile: minutes for the first image of each size, then faster',
     )
     add_arguments(parser)
-    args = parser.parse_args()
+    add_verbose(parser)
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.engine.config import (
+        draw_predictions,
+        keep_testing_only,
+        load_config,
+        save_predictions,
+        use_tta,
+    )
+    from mmseg_pointrend.engine.hooks import OutputNamesHook
+    from mmseg_pointrend.engine.hooks.acceleration_hook import AccelerationHook
+    from mmseg_pointrend.engine.hooks.unlabelled_hook import UnlabelledHook
+    from mmseg_pointrend.engine.runner import build_runner
 
     cfg = load_config(
         args.config,
@@ -64,7 +64,7 @@ def main() -> None:
         use_tta(cfg)
     if args.out:
         save_predictions(cfg, args.out)
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, verbose=args.verbose)
     runner.register_hook(OutputNamesHook())
     hook = AccelerationHook(fuse=args.fuse_conv_bn, compile=args.compile)
     runner.register_hook(hook)
@@ -74,5 +74,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with exit_with_sentence():
-        main()
+    run(main, parse_args())

@@ -7,22 +7,10 @@ from __future__ import annotations
 
 import argparse
 
-try:
-    from mmseg_pointrend.engine.config import (
-        add_arguments,
-        guard_training,
-        load_config,
-        resume_latest,
-        use_amp,
-    )
-    from mmseg_pointrend.engine.hooks import OutputNamesHook
-    from mmseg_pointrend.engine.runner import build_runner
-    from mmseg_pointrend.errors import exit_with_sentence
-except ImportError as error:
-    raise SystemExit(f'error: {error}') from None
+from arguments import add_arguments, add_verbose, run
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a segmentor')
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -34,7 +22,19 @@ def main() -> None:
         '--amp', action='store_true', help='train with automatic mixed precision'
     )
     add_arguments(parser)
-    args = parser.parse_args()
+    add_verbose(parser)
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmseg_pointrend.engine.config import (
+        guard_training,
+        load_config,
+        resume_latest,
+        use_amp,
+    )
+    from mmseg_pointrend.engine.hooks import OutputNamesHook
+    from mmseg_pointrend.engine.runner import build_runner
 
     cfg = load_config(
         args.config,
@@ -48,11 +48,10 @@ def main() -> None:
         use_amp(cfg)
     if args.resume:
         resume_latest(cfg)
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, verbose=args.verbose)
     runner.register_hook(OutputNamesHook())
     runner.train()
 
 
 if __name__ == '__main__':
-    with exit_with_sentence():
-        main()
+    run(main, parse_args())

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import mmcv.cnn
 import torch
 
-from mmseg_pointrend.engine.runner import unwrapped
+from mmseg_pointrend.engine.wrappers import unwrapped
 from mmseg_pointrend.errors import InputError, one_line
 from mmseg_pointrend.models import PointRendEncoderDecoder
 

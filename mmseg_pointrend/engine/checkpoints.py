@@ -28,7 +28,7 @@ def read_if_good(path: Path) -> dict[str, Any] | None:
         with ZipFile(path) as archive:
             if archive.testzip() is not None:
                 return None
-        content = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+        content = CheckpointLoader.load_checkpoint(str(path), 'cpu', logger='silent')
     except Exception:  # zipfile's depend on which byte is wrong
         return None
     meta = content.get('meta')

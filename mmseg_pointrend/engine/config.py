@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 from mmseg.registry import HOOKS, METRICS
 
 from mmseg_pointrend.engine.checkpoints import POINTER, last_good_checkpoint
-from mmseg_pointrend.engine.runner import LAUNCHERS
 from mmseg_pointrend.errors import InputError, one_line
-
-
-def key_value(text: str) -> str:
-    """Refuse a word without ``=``, for which MMEngine has no sentence."""
-    if '=' not in text:
-        raise ArgumentTypeError(f'{text}: give key=value.')
-    return text
-
-
-def add_cfg_options(parser: ArgumentParser, example: str) -> None:
-    """Add ``--cfg-options``, a dictionary of dotted keys, with an example to show."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        type=key_value,
-        action=DictAction,
-        default={},
-        help=f'override config keys: {example}',
-    )
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments that ``tools/train.py`` and ``tools/test.py`` share."""
-    parser.add_argument('--work-dir', help='where logs and checkpoints go')
-    add_cfg_options(parser, 'model.pretrained=None train_cfg.max_iters=100')
-    parser.add_argument('--launcher', choices=['none', *LAUNCHERS], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def load_config(

@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
-from mmengine._strategy import DDPStrategy, SingleDeviceStrategy
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
 
 from mmseg_pointrend.compat import init_dist_without_cuda
+from mmseg_pointrend.engine.summary import SummaryHook
+from mmseg_pointrend.engine.terminal import log_prints, quiet_terminal
 from mmseg_pointrend.engine.weights import (
     check_weights,
     what_is_pretrained,
     what_is_taken,
 )
+from mmseg_pointrend.engine.wrappers import is_whole, unwrapped
 from mmseg_pointrend.errors import InputError, name_some
 
 LAUNCHERS = {
@@ -31,10 +32,15 @@ LAUNCHERS = {
 """The environment variables that MMEngine reads."""
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, *, verbose: bool = False) -> Runner:
     """Build MMEngine's Runner, or the one that ``runner_type`` names.
 
-    With a launcher but no GPU, the processes talk through gloo.
+    With a launcher but no GPU, the processes talk through gloo. The terminal shows what
+    :mod:`~mmseg_pointrend.engine.terminal` lets pass.
+
+    Args:
+        cfg: what :func:`~mmseg_pointrend.engine.config.load_config` gives.
+        verbose: the terminal shows everything that the log file has.
 
     Raises:
         InputError: processes on CPUs are to have SyncBN, no launcher has started
@@ -58,8 +64,12 @@ def build_runner(cfg: Config) -> Runner:
             f'cannot make --work-dir {cfg.work_dir} ({error.strerror}): give another.'
         ) from error
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    with init_dist_without_cuda() if on_cpus else nullcontext():
+    terminal = nullcontext() if verbose else quiet_terminal()
+    with init_dist_without_cuda() if on_cpus else nullcontext(), terminal:
         runner = build(cfg)
+    if not verbose:
+        log_prints(runner)
+    runner.register_hook(SummaryHook())
     runner.register_hook(WeightsHook())
     return runner
 
@@ -91,12 +101,6 @@ class WeightsHook(Hook):
                 runner.logger.info(line)
 
 
-def is_whole(runner: Any) -> bool:
-    """Tell whether every process holds the whole model."""
-    kinds = SingleDeviceStrategy, DDPStrategy
-    return isinstance(runner, Runner) or type(runner.strategy) in kinds
-
-
 def talk_through_gloo(cfg: Config) -> None:
     """Set what several processes on CPUs need.
 
@@ -126,14 +130,3 @@ def keys_of(value: Any, cfg: Any, prefix: str) -> Iterator[str]:
             yield from keys_of(value, entry, key)
         elif entry == value:
             yield key
-
-
-def unwrapped(model: Any) -> Any:
-    """Take a model out of what MMEngine wraps around it.
-
-    Args:
-        model: wrapped for several processes or test-time augmentation, or not.
-    """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model

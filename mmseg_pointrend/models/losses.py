@@ -6,6 +6,7 @@ Shapes: N images, K output channels, P pixels or points that count, of logits (N
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 from inspect import signature
@@ -82,6 +83,7 @@ def guard_heads(model: Any) -> None:
             'point_head.loss_decode has no class_weight and does not inherit that of '
             'decode_head: classes weigh the same at the points.',
             logger='current',
+            level=logging.WARNING,
         )
 
 

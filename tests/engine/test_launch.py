@@ -9,11 +9,11 @@ from argparse import ArgumentParser
 
 import pytest
 import torch
+from arguments import add_arguments, run
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
 from mmseg_pointrend.engine.config import (
-    add_arguments,
     draw_predictions,
     guard_training,
     load_config,
@@ -212,3 +212,31 @@ def test_a_word_without_a_value_is_named(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(['--cfg-options', 'model.pretrained'])
     assert '--cfg-options: model.pretrained: give key=value.' in capsys.readouterr().err
+
+
+def arguments_of(*words):
+    """What a command is given that got these words."""
+    parser = ArgumentParser()
+    add_arguments(parser)
+    given = []
+    run(given.append, parser.parse_args(words))
+    return given[0]
+
+
+def test_the_launchers_are_those_whose_variables_are_known():
+    for name in LAUNCHERS:
+        assert arguments_of('--launcher', name).launcher == name
+
+
+def test_options_are_read_as_mmengine_reads_them():
+    words = ('--cfg-options', 'a.b=[1,(x,2.5)]', 'c=None', '--cfg-options', 'd=True')
+    read = {'a.b': [1, ('x', 2.5)], 'c': None, 'd': True}
+    assert arguments_of(*words).cfg_options == read
+    assert arguments_of().cfg_options == {}
+
+
+def test_an_open_bracket_is_named(capsys):
+    with pytest.raises(SystemExit, match='1'):
+        arguments_of('--cfg-options', 'a=[1,2')
+    said = capsys.readouterr().err
+    assert said == 'error: --cfg-options a=[1,2: close every bracket.\n'

@@ -112,7 +112,7 @@ def test_slurm_trains_and_measures_the_model_it_saves(tiny_config, tmp_path):
     )
     result = run_tool(
         *('tools/slurm_train.sh', 'partition', 'job', tiny_config),
-        *('--work-dir', work_dir, '--cfg-options', *options),
+        *('--verbose', '--work-dir', work_dir, '--cfg-options', *options),
         PATH=f'{tmp_path}{os.pathsep}{os.environ["PATH"]}',
         GPUS='2',
         GPUS_PER_NODE='1',

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import benchmark
 import pytest
 import torch
 
@@ -32,6 +33,12 @@ TIMED = ('train', 'predict', 'tail')
 
 def run_benchmark(*args: object) -> Any:
     return run_tool(sys.executable, 'tools/benchmark.py', *args, timeout=1200)
+
+
+def test_the_command_offers_what_can_be_measured(monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py'])
+    given = vars(benchmark.parse_args())
+    assert Settings(**given) == Settings(config=given['config'])
 
 
 def settings(config: Path | str = 'c.py', **changes: Any) -> Settings:

@@ -26,7 +26,7 @@ def python(tmp_path):
         path.write_text(
             '#!/bin/sh\n'
             'case "$*" in\n'
-            f'tools/train.py*) {imported};;\n'
+            f'*import*) {imported};;\n'
             f'*pytest*) {tested};;\n'
             'esac\n'
         )
@@ -60,8 +60,13 @@ def test_a_row_changes_the_pinned_requirements(tool):
         ('true', 'echo 3 passed, 1 skipped in 2s', None, '3 passed, 1 skipped'),
         ('true', 'echo 1 failed, 2 passed in 2s', None, '1 failed, 2 passed'),
         ('true', 'echo no module pytest', None, 'FAILED: no module pytest'),
-        ('echo "error: torch 1 is too old" >&2; exit 1', '', None, 'FAILED: error: '),
-        ('echo "error: torch 1 is too old" >&2; exit 1', '', 'torch 1', 'refused: '),
+        ('echo "ImportError: torch 1 is too old" >&2; exit 1', '', None, 'FAILED: Imp'),
+        (
+            'echo "ImportError: torch 1 is too old" >&2; exit 1',
+            '',
+            'torch 1',
+            'refused: ',
+        ),
         ('echo "ValueError: torch" >&2; exit 1', '', 'torch 1', 'FAILED: ValueError'),
         ('true', '', 'torch 1', 'FAILED: imported'),
     ],

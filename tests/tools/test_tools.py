@@ -167,6 +167,8 @@ def test_two_processes_train_and_their_metrics_equal_one_process(
 ):
     output = ok(run_tool('tools/dist_train.sh', tiny_config, 2, '--work-dir', tmp_path))
     assert 'point.loss_ce' in output
+    assert output.count('Device: 2 processes, each on ') == 1
+    assert 'System environment' not in output
     assert (tmp_path / 'iter_4.pth').is_file()
     arguments = (tiny_config, trained / 'iter_4.pth', 2, '--work-dir', tmp_path)
     both = ok(run_tool('tools/dist_test.sh', *arguments))

@@ -48,6 +48,7 @@ def test_the_import_fails_with_one_sentence(changed, value, said, monkeypatch):
 def test_an_unsupported_version_ends_a_tool_with_that_sentence():
     code = (
         'import sys, mmcv, runpy; mmcv.__version__ = "2.2.0"; '
+        'sys.path.append("tools"); '
         'sys.argv = ["train.py", "x.py"]; '
         'runpy.run_path("tools/train.py", run_name="__main__")'
     )

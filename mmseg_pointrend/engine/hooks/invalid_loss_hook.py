@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from mmseg_pointrend.engine.checkpoints import last_good_checkpoint
-from mmseg_pointrend.engine.runner import unwrapped
+from mmseg_pointrend.engine.wrappers import unwrapped
 from mmseg_pointrend.errors import InputError
 
 

@@ -10,7 +10,7 @@ from mmseg.registry import HOOKS
 from mmseg_pointrend.datasets.class_counts import count_some, doubt_about
 from mmseg_pointrend.datasets.parts import parts_of
 from mmseg_pointrend.engine.agreement import Datasets, disagreements, ignored_label
-from mmseg_pointrend.engine.runner import unwrapped
+from mmseg_pointrend.engine.wrappers import unwrapped
 from mmseg_pointrend.errors import InputError
 
 

@@ -25,7 +25,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
 from mmseg_pointrend.engine.checkpoints import POINTER
-from mmseg_pointrend.engine.runner import unwrapped
+from mmseg_pointrend.engine.wrappers import unwrapped
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.files import atomic_write
 

@@ -11,7 +11,7 @@ import torch
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmseg_pointrend.engine.runner import unwrapped
+from mmseg_pointrend.engine.wrappers import unwrapped
 from mmseg_pointrend.studies.speed.meters import flops, time_in_turn
 
 REPEAT = 11

@@ -9,7 +9,8 @@ from mmengine.runner import Runner
 from rich.progress import track
 
 from mmseg_pointrend.engine.config import evaluators_of, keep_testing_only
-from mmseg_pointrend.engine.runner import build_runner, unwrapped
+from mmseg_pointrend.engine.runner import build_runner
+from mmseg_pointrend.engine.wrappers import unwrapped
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder
 from mmseg_pointrend.studies.accuracy.predictions import (
