@@ -21,7 +21,11 @@ from mmseg_pointrend.engine.config import load_config
 from mmseg_pointrend.engine.hooks import NormEvalHook
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.evaluation import BoundaryIoUMetric
-from mmseg_pointrend.studies.accuracy.predictions import predict_in_each_way
+from mmseg_pointrend.studies.accuracy.predictions import (
+    RENDERED,
+    UPSAMPLED,
+    predict_in_each_way,
+)
 from mmseg_pointrend.studies.accuracy.report import ring_names
 from mmseg_pointrend.studies.accuracy.score_checkpoint import score_checkpoint
 from mmseg_pointrend.studies.accuracy.scores import Scores, changed_pixels
@@ -81,25 +85,25 @@ def test_one_run_of_the_network_predicts_in_every_way():
         'other': dict(coarse_from='initial', subdivision_num_points=4096),
     }
     found = dict(predict_in_each_way(model, inputs, samples, settings))
-    assert list(found) == ['upsampled', 'predicted', 'none', 'other']
+    assert list(found) == [UPSAMPLED, RENDERED, 'none', 'other']
     plain_cfg = tiny_model_config()
     plain_cfg.type = 'EncoderDecoder'
     del plain_cfg.point_head
     plain = MODELS.build(plain_cfg)
     plain.load_state_dict(model.state_dict(), strict=False)
-    for name, net in {'upsampled': plain.eval(), 'predicted': model}.items():
+    for name, net in {UPSAMPLED: plain.eval(), RENDERED: model}.items():
         with torch.no_grad():
             results = net.predict(inputs, deepcopy(samples))
         for labels, result in zip(found[name], results, strict=True):
             assert torch.equal(labels, result.pred_sem_seg.data[0])
-    assert list(dict(predict_in_each_way(plain, inputs, samples, {}))) == ['upsampled']
+    assert list(dict(predict_in_each_way(plain, inputs, samples, {}))) == [UPSAMPLED]
     cfg = tiny_model_config(**settings['other'])
     other = MODELS.build(cfg).eval()
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
         results = other.predict(inputs, deepcopy(samples))
     assert torch.equal(found['other'][1], results[1].pred_sem_seg.data[0])
-    assert not torch.equal(found['other'][1], found['predicted'][1])
+    assert not torch.equal(found['other'][1], found[RENDERED][1])
 
 
 def test_who_stops_in_the_middle_leaves_the_model_as_it_was():
@@ -180,17 +184,16 @@ def test_the_command_scores_budgets_and_draws_them(trained, tiny_config, tmp_pat
     assert result.returncode == 0, result.stderr
     assert 'traffic sign' in result.stdout
     figures = json.loads(files[0].read_text())
-    names = ['upsampled', 'predicted', '0 points', '64 points', 'coarse_from=initial']
+    assert figures.keys() >= {'one bilinear resize', 'PointRend'}
+    names = [UPSAMPLED, RENDERED, '0 points', '64 points', 'coarse_from=initial']
     assert list(figures) == names
     assert files[1].stat().st_size > 10000
     test = run_tool(
         *(sys.executable, 'tools/test.py', tiny_config, checkpoint),
         *('--work-dir', tmp_path / 'test'),
     )
-    assert f'mIoU: {figures["predicted"]["mIoU"]:.2f}' in test.stdout.replace(
-        '00 ', ' '
-    )
-    assert f'{figures["predicted"]["mBIoU"]:.2f}' in test.stdout
+    assert f'mIoU: {figures[RENDERED]["mIoU"]:.2f}' in test.stdout.replace('00 ', ' ')
+    assert f'{figures[RENDERED]["mBIoU"]:.2f}' in test.stdout
 
 
 def test_a_run_with_other_settings_is_not_taken_for_done(tmp_path, tiny_config):

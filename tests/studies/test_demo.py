@@ -5,11 +5,10 @@ import sys
 
 import cv2
 import pytest
-import torch
 from mmengine.config import Config
 
 from mmseg_pointrend.engine.runner import build_runner
-from mmseg_pointrend.studies.demo.run import Comparison, compare, draw_comparison
+from mmseg_pointrend.studies.demo.run import draw_comparison
 from tests.helpers import run_tool
 
 
@@ -25,21 +24,6 @@ def runner(tiny_config, trained, tmp_path):
     runner = build_runner(cfg)
     runner.load_or_resume()
     return runner
-
-
-def test_both_predictions_have_the_size_of_the_image(runner):
-    result = compare(runner.model.eval(), runner.test_dataloader.dataset[0])
-    assert result.plain.shape == result.rendered.shape == result.points.shape
-    assert result.plain.shape == result.gain.shape == (72, 136)
-    changed = result.plain != result.rendered
-    assert changed.any()
-    assert result.points[changed].float().mean() > 0.5
-
-
-def test_pixels_put_right_and_wrong_are_told_apart():
-    labels = torch.tensor([[[1, 1, 1, 255]], [[0, 1, 1, 0]], [[1, 0, 1, 1]]])
-    result = Comparison(*labels, torch.zeros(1, 4, dtype=torch.bool))
-    assert result.gain.tolist() == [[1, -1, 0, 0]]
 
 
 def test_the_picture_is_drawn(runner, tmp_path):

@@ -61,7 +61,7 @@ def plot_budgets(
 
     Args:
         path: of the picture.
-        summaries: of each budget, and of ``'upsampled'``.
+        summaries: of each budget, and of ``'one bilinear resize'``.
         budgets: points a step of each summary, ascending.
         title: over the picture.
     """

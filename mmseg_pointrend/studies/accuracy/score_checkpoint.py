@@ -16,6 +16,7 @@ from mmseg_pointrend.models import PointRendEncoderDecoder
 from mmseg_pointrend.studies.accuracy.predictions import (
     UPSAMPLED,
     Settings,
+    check_whole_images,
     predict_in_each_way,
 )
 from mmseg_pointrend.studies.accuracy.scores import Scores
@@ -44,7 +45,7 @@ def score_checkpoint(
 
     Returns:
         :meth:`Scores.summary` of each way; fixed and broken pixels are counted against
-        ``'upsampled'``.
+        ``'one bilinear resize'``.
 
     Raises:
         InputError: the checkpoint is not one of this model, the test set has no
@@ -52,11 +53,7 @@ def score_checkpoint(
     """
     runner = load_for_testing(cfg, checkpoint)
     model = unwrapped(runner.model)
-    if model.test_cfg.mode == 'slide' or model.test_cfg.get('resize_logits', False):
-        raise InputError(
-            'scoring runs the network once on the whole image: set '
-            "model.test_cfg.mode='whole' and model.test_cfg.resize_logits=False."
-        )
+    check_whole_images(model)
     if settings and not isinstance(model, PointRendEncoderDecoder):
         raise InputError(
             f'{type(model).__name__} has no budget of points to change: score a config '

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
-import matplotlib.pyplot as plt
 import numpy as np
-import torch
-import torch.nn.functional as F
-from matplotlib.patches import Rectangle
 from mmengine.config import Config
 from mmengine.runner import Runner
-from torch import Tensor
 
 from mmseg_pointrend.engine.config import load_config, resume_latest
 from mmseg_pointrend.engine.runner import build_runner
-from mmseg_pointrend.models import PointRendEncoderDecoder
-from mmseg_pointrend.rendering.grids import map_size
+from mmseg_pointrend.studies.comparison.picture import compare, densest, draw
 from mmseg_pointrend.studies.demo.street_scenes import write_dataset
-from mmseg_pointrend.studies.pictures import save, show
 
 NUM_TRAIN, NUM_VAL, SIZE = 96, 16, (256, 512)
-ZOOM = (64, 96)
 
 
 def run_demo(config: str, plain_config: str, work_dir: Path, workers: int) -> None:
@@ -79,48 +68,6 @@ def demo_config(
     return cfg
 
 
-@dataclass
-class Comparison:
-    """Labels of one scene, (H, W), by one bilinear resize and by rendering.
-
-    Attributes:
-        truth, plain, rendered: labels.
-        points: whether the last step of rendering classified a pixel again.
-    """
-
-    truth: Tensor
-    plain: Tensor
-    rendered: Tensor
-    points: Tensor
-
-    @property
-    def gain(self) -> np.ndarray:
-        """1 where rendering puts a pixel right, -1 where it puts it wrong, else 0."""
-        right, before = self.rendered == self.truth, self.plain == self.truth
-        gain = right.int() - before.int()
-        return gain.where(self.truth != 255, 0).numpy()
-
-
-@torch.no_grad()
-def compare(model: PointRendEncoderDecoder, sample: dict[str, Any]) -> Comparison:
-    """Predict a sample of the data set with and without rendering."""
-    batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
-    inputs = model.data_preprocessor(batch)['inputs']
-    fine, [coarse] = model.decode(*model.extract(inputs))
-    size = map_size(inputs)
-    plain = F.interpolate(coarse, size, mode='bilinear').argmax(dim=1)
-    renderer = model.point_head.renderer(fine, coarse)
-    *_, (logits, indices) = renderer.refine(
-        coarse, model.point_head.steps(coarse, size)
-    )
-    points = torch.zeros(size, dtype=torch.bool)
-    points.view(-1)[indices[0].cpu()] = True
-    truth = sample['data_samples'].gt_sem_seg.data[0]
-    height, width = truth.shape
-    maps = plain[0].cpu(), logits.argmax(dim=1)[0].cpu(), points
-    return Comparison(truth, *(labels[:height, :width] for labels in maps))
-
-
 def draw_comparison(runner: Runner, path: Path) -> None:
     """Draw the test scene that gains most, and a zoom on where it gains most.
 
@@ -130,46 +77,11 @@ def draw_comparison(runner: Runner, path: Path) -> None:
     """
     dataset = runner.test_dataloader.dataset
     model = runner.model.eval()
-    results = [compare(model, dataset[i]) for i in range(len(dataset))]
-    scene = int(np.argmax([result.gain.sum() for result in results]))
-    result, sample = results[scene], dataset[scene]
-    palette = np.array([*dataset.metainfo['palette'], [0, 0, 0]], dtype=np.uint8)
-    image = sample['inputs'].permute(1, 2, 0).flip(2).numpy()
-    points, changes = image // 3, image // 3
-    points[result.points] = (255, 255, 0)
-    changes[result.gain > 0] = (60, 220, 60)
-    changes[result.gain < 0] = (255, 60, 60)
-
-    def paint(labels: Tensor) -> np.ndarray:
-        return palette[labels.clamp(max=len(palette) - 1)]
-
-    panels = {
-        'image': image,
-        'truth': paint(result.truth),
-        f'the {int(result.points.sum())} points of the last step': points,
-        'bilinear upsampling': paint(result.plain),
-        'PointRend': paint(result.rendered),
-        'pixels put right (green) and wrong (red)': changes,
-    }
-    density = cv2.blur(
-        result.gain.astype(float), ZOOM[::-1], borderType=cv2.BORDER_CONSTANT
-    )
-    middle = np.unravel_index(density.argmax(), density.shape)
-    corner = np.subtract(middle, ZOOM) + np.array(ZOOM) // 2
-    top, left = corner.clip(0, np.subtract(density.shape, ZOOM)).tolist()
-    window = slice(top, top + ZOOM[0]), slice(left, left + ZOOM[1])
-    figure = plt.figure(figsize=(15, 8.9), layout='constrained')
-    figure.suptitle(
+    gains = [compare(model, dataset[i]).gain.sum() for i in range(len(dataset))]
+    scene = int(np.argmax(gains))
+    result = compare(model, dataset[scene])
+    title = (
         f'Validation scene {scene}, the one of {len(dataset)} in which most pixels are '
         'put right, and a zoom on where'
     )
-    grid = figure.add_gridspec(3, 12, height_ratios=(1, 1, 1.05))
-    for i, (title, picture) in enumerate(panels.items()):
-        axes = figure.add_subplot(grid[i // 3, i % 3 * 4 : i % 3 * 4 + 4])
-        show(axes, picture, title)
-        frame = (left - 0.5, top - 0.5), ZOOM[1], ZOOM[0]
-        axes.add_patch(Rectangle(*frame, fill=False, color='white', lw=1.5))
-    for i, title in enumerate(('image', 'truth', 'bilinear upsampling', 'PointRend')):
-        axes = figure.add_subplot(grid[2, i * 3 : i * 3 + 3])
-        show(axes, panels[title][window], f'{title}, zoom')
-    save(figure, path, dpi=100)
+    draw(result, densest(result.gain), dataset.metainfo['palette'], title, path)

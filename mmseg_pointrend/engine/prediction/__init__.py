@@ -1,0 +1,1 @@
+"""From images, a video or a camera to files that show what a model sees in them."""

@@ -1,0 +1,1 @@
+"""What rendering changes in images, in pictures."""
