@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
+from mmseg_pointrend.datasets.checked import CheckedCityscapesDataset
 from mmseg_pointrend.studies.demo.street_scenes import write_dataset
-from tests.helpers import POINT_HEAD, ROOT, TINY, run_tool
+from tests.helpers import POINT_HEAD, ROOT, TINY, batch, run_tool
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +63,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_config: Path) -> Path
     assert result.returncode == 0, result.stderr
     (work_dir / 'stdout.txt').write_text(result.stdout)
     return work_dir
+
+
+@pytest.fixture
+def plain_checkpoint(tmp_path: Path, tiny_config: Path) -> Path:
+    """Weights of ``plain.py``, whose BatchNorm has seen something."""
+    model = MODELS.build(Config.fromfile(tiny_config.with_name('plain.py')).model)
+    model.init_weights()
+    for _ in range(3):
+        model.train().loss(*batch((64, 128), num_classes=19))
+    path = tmp_path / 'plain.pth'
+    classes = CheckedCityscapesDataset.METAINFO['classes']
+    meta = dict(dataset_meta=dict(classes=classes))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return path
 
 
 @pytest.fixture

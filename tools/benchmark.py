@@ -12,8 +12,8 @@ from pathlib import Path
 from arguments import run
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
-CONTENDERS = ('plain', 'plain-d8', 'mmseg', 'ours', 'ours-compiled')
-MEASURES = ('train', 'flops', 'predict', 'tail', 'memory')
+CONTENDERS = 'plain', 'plain-d8', 'mmseg', 'ours', 'ours-retrofit', 'ours-compiled'
+MEASURES = 'train', 'train-memory', 'flops', 'predict', 'tail', 'memory'
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,8 +32,9 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         choices=MEASURES,
         default=MEASURES,
-        help='train, predict and tail are timed, memory is the peak of the tail, flops '
-        'the arithmetic of a training forward; default: all',
+        help='train, predict and tail are timed, memory is the peak of the tail and '
+        'train-memory that of a step, flops the arithmetic of a training forward; '
+        'default: all',
     )
     add('--contenders', nargs='+', choices=CONTENDERS, default=CONTENDERS)
     add('--size', default=(1024, 2048), help='of predict() and the tail', **size)

@@ -1,4 +1,4 @@
-_base_ = '../pointrend_deeplabv3plus_cityscapes.py'
+_base_ = ['../pointrend_deeplabv3plus_cityscapes.py', '../_base_/point_heads/tuned.py']
 model = dict(
     data_preprocessor=dict(test_cfg=dict(size_divisor=32)),
     backbone=dict(dilations=(1, 1, 1, 1), strides=(1, 2, 2, 2)),
@@ -18,5 +18,10 @@ model = dict(
         align_corners=False,
     ),
     auxiliary_head=None,
-    point_head=dict(fine_from='neck', in_index=[0], in_channels=[256]),  # P2
+    point_head=dict(
+        _base_.point_head,
+        _delete_=True,
+        in_index=[0, 'decode_head'],
+        in_channels=[256, 128],
+    ),
 )

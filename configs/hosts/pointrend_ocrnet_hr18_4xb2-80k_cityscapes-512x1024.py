@@ -1,4 +1,4 @@
-_base_ = '../pointrend_deeplabv3plus_cityscapes.py'
+_base_ = ['../pointrend_deeplabv3plus_cityscapes.py', '../_base_/point_heads/tuned.py']
 channels = (18, 36, 72, 144)
 every_stage = dict(
     in_channels=channels,
@@ -60,5 +60,10 @@ model = dict(
         dict(type='OCRHead', channels=512, ocr_channels=256, **every_stage),
     ],
     auxiliary_head=None,
-    point_head=dict(in_channels=[18]),
+    point_head=dict(
+        _base_.point_head,
+        _delete_=True,
+        in_index=[0, 'decode_head'],
+        in_channels=[18, 512],
+    ),
 )

@@ -1,4 +1,7 @@
-_base_ = '../pointrend_deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py'
+_base_ = [
+    '../pointrend_deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py',
+    '../_base_/point_heads/tuned.py',
+]
 model = dict(
     decode_head=dict(
         _delete_=True,
@@ -11,5 +14,11 @@ model = dict(
         num_classes=19,
         norm_cfg=_base_.norm_cfg,
         align_corners=False,
-    )
+    ),
+    point_head=dict(
+        _base_.point_head,
+        _delete_=True,
+        in_index=[0, 'decode_head'],
+        in_channels=[256, 512],
+    ),
 )

@@ -3,6 +3,7 @@ _base_ = [
     '../_base_/datasets/cityscapes_512x1024.py',
     '../_base_/schedules/schedule_80k_adamw.py',
     '../_base_/default_runtime.py',
+    '../_base_/point_heads/tuned.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(512, 1024), test_cfg=dict(size_divisor=32)),
@@ -33,6 +34,11 @@ model = dict(
         align_corners=False,
     ),
     auxiliary_head=None,
-    point_head=dict(in_channels=[32]),
+    point_head=dict(
+        _base_.point_head,
+        _delete_=True,
+        in_index=[0, 'decode_head'],
+        in_channels=[32, 256],
+    ),
 )
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10))))

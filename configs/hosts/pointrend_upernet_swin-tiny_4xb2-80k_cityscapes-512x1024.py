@@ -3,6 +3,7 @@ _base_ = [
     '../_base_/datasets/cityscapes_512x1024.py',
     '../_base_/schedules/schedule_80k_adamw.py',
     '../_base_/default_runtime.py',
+    '../_base_/point_heads/tuned.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(512, 1024), test_cfg=dict(size_divisor=32)),
@@ -33,5 +34,10 @@ model = dict(
         align_corners=False,
     ),
     auxiliary_head=dict(in_channels=384),
-    point_head=dict(in_channels=[96]),
+    point_head=dict(
+        _base_.point_head,
+        _delete_=True,
+        in_index=[0, 'decode_head'],
+        in_channels=[96, 512],
+    ),
 )

@@ -72,7 +72,8 @@ def keep_testing_only(cfg: Config) -> None:
 def guard_training(cfg: Config) -> None:
     """Give a config of ours the hooks with which trainings survive and end clearly.
 
-    It keeps those that it has; a plain ``CheckpointHook`` becomes a resumable one. A
+    It keeps those that it has; a plain ``CheckpointHook`` becomes a resumable one. With
+    ``model.train_only`` the optimizer gets the parameters that learn alone. A
     config without ``custom_imports`` of this package stays as it is, so that other
     programs can read what MMEngine writes of it into the work dir.
     """
@@ -93,6 +94,8 @@ def guard_training(cfg: Config) -> None:
         if kind is CheckpointHook:
             hooks['checkpoint'] = {**checkpoint, 'type': 'ResumableCheckpointHook'}
     cfg.default_hooks = hooks
+    if (cfg.get('model') or {}).get('train_only') and cfg.get('optim_wrapper'):
+        cfg.optim_wrapper.setdefault('constructor', 'LearningParametersConstructor')
 
 
 def resume_latest(cfg: Config) -> None:

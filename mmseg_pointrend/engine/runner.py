@@ -90,6 +90,8 @@ class WeightsHook(Hook):
         source = str(runner._load_from or f'the last checkpoint of {runner.work_dir}')
         trains = isinstance(runner._train_loop, BaseLoop)
         if trains and not runner._resume:
+            if getattr(model, 'train_only', None) is not None:
+                check_weights(model, checkpoint, source, new=model.train_only)
             runner.logger.info(what_is_taken(model, checkpoint, source))
         else:
             check_weights(model, checkpoint, source)
@@ -97,7 +99,14 @@ class WeightsHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Look whether weights for the start have arrived."""
         if is_whole(runner) and not runner._load_from and not runner._resume:
-            for line in what_is_pretrained(unwrapped(runner.model)):
+            model = unwrapped(runner.model)
+            part = getattr(model, 'train_only', None)
+            if part is not None:
+                raise InputError(
+                    f'model.train_only={part!r} trains on a network that has weights: '
+                    'set load_from to a checkpoint of the plain model.'
+                )
+            for line in what_is_pretrained(model):
                 runner.logger.info(line)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import sub
 
 from mmengine.model import PretrainedInit
@@ -53,18 +53,26 @@ def kernels_of(shapes: Shapes) -> list[str]:
     return [n for n, shape in shapes.items() if len(shape) > 1 and 'conv_seg' not in n]
 
 
-def check_weights(model: nn.Module, checkpoint: dict, source: str) -> None:
+def check_weights(
+    model: nn.Module, checkpoint: dict, source: str, *, new: str | None = None
+) -> None:
     """Refuse to test or resume a model with weights that are not its own.
+
+    Args:
+        model: what takes the weights.
+        checkpoint: what has them.
+        source: the file or URL of the checkpoint.
+        new: a part of the model that needs none.
 
     Raises:
         InputError: weights are missing, except of the auxiliary head, or have another
-            shape; it names ``source``, the file or URL of the checkpoint.
+            shape.
     """
     saved = shapes_in(checkpoint)
     wanted = {
         name: shape
         for name, shape in shapes_of(model).items()
-        if part_of(name) != 'auxiliary_head'
+        if part_of(name) not in ('auxiliary_head', new)
     }
     wrong = [name for name, shape in wanted.items() if saved.get(name) != shape]
     if not wrong:
@@ -79,6 +87,35 @@ def check_weights(model: nn.Module, checkpoint: dict, source: str) -> None:
         f'{len(wanted)} weights are missing or have another shape, such as {wrong[0]}: '
         'give the config it was trained with.'
     )
+
+
+def classes_in(checkpoint: dict) -> Sequence[str] | None:
+    """Read which classes a checkpoint was trained on; None if it does not say."""
+    meta = checkpoint.get('meta') or {}
+    return (meta.get('dataset_meta') or {}).get('classes') or meta.get('CLASSES')
+
+
+def check_classes(
+    trained: Sequence[str] | None, found: Sequence[str] | None, source: str
+) -> None:
+    """Refuse labels of other classes than those that a checkpoint was trained on.
+
+    Args:
+        trained: names of the classes of the checkpoint, if they are known.
+        found: those of the data set, if they are known.
+        source: the file or URL of the checkpoint.
+
+    Raises:
+        InputError: they differ.
+    """
+    if trained and found and [*trained] != [*found]:
+        pairs = zip(trained, found, strict=False)
+        wrong = (f'; {one} is {other}' for one, other in pairs if one != other)
+        raise InputError(
+            f'{source} was trained on the {len(trained)} classes {name_some(trained)} '
+            f'but the data set has {len(found)}, {name_some(found)}{next(wrong, "")}: '
+            'give the data set of the checkpoint, or metainfo.classes.'
+        )
 
 
 def what_is_taken(model: nn.Module, checkpoint: dict, source: str) -> str:

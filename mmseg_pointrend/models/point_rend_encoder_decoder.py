@@ -7,10 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
-from mmengine.model import ModuleList  # unlike torch's, passes init_weights on
 from mmengine.structures import PixelData
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList, add_prefix
@@ -27,6 +24,7 @@ from mmseg_pointrend.models.checks import (
     numbered,
 )
 from mmseg_pointrend.models.classifier_inputs import note_input, noted_inputs
+from mmseg_pointrend.models.head_lists import ListEncoderDecoder
 from mmseg_pointrend.models.losses import guard_heads
 from mmseg_pointrend.models.point_rend_head import PointRendHead
 from mmseg_pointrend.models.settings import check_mode, check_settings
@@ -36,7 +34,7 @@ from mmseg_pointrend.rendering.labels import decide
 
 
 @MODELS.register_module()
-class PointRendEncoderDecoder(EncoderDecoder):
+class PointRendEncoderDecoder(ListEncoderDecoder):
     """MMSegmentation's ``EncoderDecoder`` with a point head that sharpens boundaries.
 
     `PointRend: Image Segmentation as Rendering <https://arxiv.org/abs/1912.08193>`_.
@@ -51,6 +49,9 @@ class PointRendEncoderDecoder(EncoderDecoder):
             ``ignore_index`` are those of the (last) decode head.
         num_stages: number of decode heads, as in ``CascadeEncoderDecoder``, whose
             configs become ours with it; it need not be given.
+        train_only: ``'point_head'`` sharpens a trained network as it is: nothing else
+            learns, BatchNorm and dropout outside are those of evaluation, and the
+            network runs without gradients. None trains all.
         test_cfg: MMSegmentation's keys, and, for whole images, ``return_logits``
             (default False): whether ``predict`` puts ``seg_logits`` beside
             ``pred_sem_seg``; ``resize_logits`` (default False): whether it renders at
@@ -70,6 +71,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         decode_head: dict | list[dict],
         point_head: dict | None = None,
         num_stages: int | None = None,
+        train_only: str | None = None,
         test_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
@@ -86,29 +88,7 @@ class PointRendEncoderDecoder(EncoderDecoder):
         classifier = getattr(self.decode_heads[-1], 'conv_seg', None)
         if classifier is not None and self.point_head.reads_decode_head:
             classifier.register_forward_pre_hook(note_input)
-
-    @property
-    def decode_heads(self) -> Sequence[BaseDecodeHead]:
-        """The decode heads in the order they run."""
-        return listed(self.decode_head)
-
-    def _init_decode_head(self, decode_head: dict | list[dict]) -> None:
-        if isinstance(decode_head, dict):
-            super()._init_decode_head(decode_head)
-        else:
-            self.decode_head = ModuleList(MODELS.build(cfg) for cfg in decode_head)
-            last = self.decode_head[-1]
-            self.align_corners = last.align_corners
-            self.num_classes = last.num_classes
-            self.out_channels = last.out_channels
-            # MMSegmentation's post-processing reads the threshold here.
-            self.decode_head.threshold = last.threshold
-
-    def _init_auxiliary_head(self, auxiliary_head: dict | list[dict] | None) -> None:
-        if isinstance(auxiliary_head, list):
-            self.auxiliary_head = ModuleList(map(MODELS.build, auxiliary_head))
-        else:
-            super()._init_auxiliary_head(auxiliary_head)
+        self.freeze_all_but(train_only)
 
     def extract(self, inputs: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Run the backbone and the neck once.
@@ -176,17 +156,20 @@ class PointRendEncoderDecoder(EncoderDecoder):
 
         Returns:
             The losses and accuracies under ``decode.*`` (``decode_0.*``, … for a list),
-            ``point.*`` and ``aux.*``.
+            ``point.*`` and ``aux.*``; with ``train_only`` those of the points alone.
         """
-        feats, maps = self.extract(inputs)
-        fine, outputs = self.decode(feats, maps)
+        alone = self.train_only is not None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not alone):
+            feats, maps = self.extract(inputs)
+            fine, outputs = self.decode(feats, maps)
         losses: dict[str, Tensor] = {}
-        for i, (head, out) in enumerate(zip(self.decode_heads, outputs, strict=True)):
+        heads = [] if alone else zip(self.decode_heads, outputs, strict=True)
+        for i, (head, out) in enumerate(heads):
             prefix = 'decode' if len(outputs) == 1 else f'decode_{i}'
             losses |= add_prefix(head.loss_by_feat(out, data_samples), prefix)
         points = self.point_head.point_loss(fine, outputs[-1], data_samples)
         losses |= add_prefix(points, 'point')
-        if self.with_auxiliary_head:
+        if self.with_auxiliary_head and not alone:
             for key, head in numbered('auxiliary_head', listed(self.auxiliary_head)):
                 check_channels(key, head, feats)
             losses |= self._auxiliary_head_forward_train(feats, data_samples)

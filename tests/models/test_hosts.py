@@ -218,7 +218,9 @@ def test_fine_features_come_from_the_neck_or_the_backbone():
     cfg = deepcopy(small_config(FPN))
     cfg.neck.out_channels = 24
     cfg.decode_head.in_channels = [24] * 4
-    cfg.point_head.update(in_index=[0, 1], in_channels=[32, 64], fine_from='backbone')
+    cfg.point_head.update(
+        in_index=[0, 1], in_channels=[32, 64], fine_from='backbone', coarse_window=1
+    )
     model = MODELS.build(deepcopy(cfg)).train()
     inputs, samples = batch()
     losses = model.loss(inputs, samples)
@@ -254,7 +256,7 @@ def test_the_backbone_beside_the_neck_wants_our_segmentor():
 
 def test_a_wrong_channel_count_on_a_neck_is_named():
     cfg = deepcopy(small_config(FPN))
-    cfg.point_head.in_channels = [256]
+    cfg.point_head.update(in_index=[0], in_channels=[256])
     with pytest.raises(InputError) as error:
         MODELS.build(cfg)(batch(images=1)[0])
     assert str(error.value) == (

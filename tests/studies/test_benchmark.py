@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import benchmark
 import pytest
 import torch
 
@@ -27,18 +26,14 @@ from mmseg_pointrend.studies.speed.settings import Settings
 from tests.helpers import run_tool
 
 SMALL = ('--size', 64, 128, '--train-size', 64, 128, '--repeat', 3)
-EAGER = ('plain', 'plain-d8', 'mmseg', 'ours')
+EAGER = ('plain', 'plain-d8', 'mmseg', 'ours', 'ours-retrofit')
+WITHOUT_TAIL = {'plain-d8', 'ours-retrofit'}
+LEFT_OUT = dict(tail=WITHOUT_TAIL, memory=WITHOUT_TAIL, predict={'ours-retrofit'})
 TIMED = ('train', 'predict', 'tail')
 
 
 def run_benchmark(*args: object) -> Any:
     return run_tool(sys.executable, 'tools/benchmark.py', *args, timeout=1200)
-
-
-def test_the_command_offers_what_can_be_measured(monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['benchmark.py'])
-    given = vars(benchmark.parse_args())
-    assert Settings(**given) == Settings(config=given['config'])
 
 
 def settings(config: Path | str = 'c.py', **changes: Any) -> Settings:
@@ -62,10 +57,9 @@ def report(
 
 def test_it_measures_every_contender_in_every_way(report):
     measures = report['measures']
-    assert set(measures) == {*TIMED, 'memory', 'flops'}
+    assert set(measures) == {*TIMED, 'memory', 'train-memory', 'flops'}
     for name, measure in measures.items():
-        expected = set(EAGER) - ({'plain-d8'} if name in ('tail', 'memory') else set())
-        assert set(measure['values']) == expected
+        assert set(measure['values']) == set(EAGER) - LEFT_OUT.get(name, set())
         for values in measure['values'].values():
             assert min(values) > 0
             assert len(values) == (3 if name in TIMED else 1)
@@ -77,6 +71,11 @@ def test_only_their_cascade_computes_the_coarse_prediction_twice(report):
     counts = report['measures']['flops']['values']
     assert counts['plain'] < counts['ours'] < counts['mmseg']
     assert counts['plain-d8'] > counts['plain']
+
+
+def test_a_retrofit_takes_less_memory_than_a_whole_step(report):
+    peaks = report['measures']['train-memory']['values']
+    assert peaks['ours-retrofit'][0] < 0.5 * peaks['ours'][0]
 
 
 def test_the_table_has_a_line_for_each_figure_with_its_ratios(report):
@@ -110,7 +109,7 @@ def test_compiled_contenders_and_autocast_take_part(
     found = json.loads((tmp_path / 'f.json').read_text())['measures']
     assert set(found) == set(measures)
     for name, measure in found.items():
-        others = dict(train={'ours-compiled'}, tail={'plain-d8'})
+        others = dict(train={'ours-compiled'}, **LEFT_OUT)
         assert set(measure['values']) == set(contenders) - others.get(name, set())
         assert measure['failed'] == {}
 

@@ -127,7 +127,7 @@ def test_the_command_draws_the_images_that_gain_and_lose_most(
         (
             'tiny.py',
             {'train_dataloader.dataset.metainfo': dict(classes=('road', 'sky'))},
-            r'iter_4.pth was trained on the classes road, .* has road, sky',
+            r'iter_4.pth was trained on the 19 classes .*, road, sky; sidewalk is sky',
         ),
         (
             'tiny.py',

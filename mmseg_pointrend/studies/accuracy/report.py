@@ -34,6 +34,18 @@ def print_scores(summaries: Summaries, classes: Sequence[str]) -> None:
     )
 
 
+def print_gain(figures: Mapping[str, Mapping[str, float]]) -> None:
+    """Print the figures of a validation before and after, and the difference."""
+    before, after = figures['before'], figures['after']
+    names = [name for name in after if name == 'mBIoU' or 'mIoU' in name]
+    rows = {'before': before, 'after': after}
+    rows['gain'] = {name: after[name] - before[name] for name in names}
+    print_table(
+        ['', *(name.removeprefix('trimap_mIoU_') for name in names)],
+        [[key, *(f'{row[name]:.2f}' for name in names)] for key, row in rows.items()],
+    )
+
+
 def print_costs(costs: Mapping[str, Mapping[str, float]]) -> None:
     """Print one row for each model of :func:`measure_costs`."""
     rows = (

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import nlargest
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
-from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
 from rich.progress import track
 from torch.utils.data import ConcatDataset
@@ -17,7 +15,8 @@ from mmseg_pointrend.datasets.validation import find_datasets
 from mmseg_pointrend.engine.prediction.inputs import check_out
 from mmseg_pointrend.engine.prediction.model import load_model
 from mmseg_pointrend.engine.prediction.reading import loads_labels
-from mmseg_pointrend.errors import InputError, name_some
+from mmseg_pointrend.engine.weights import check_classes
+from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder
 from mmseg_pointrend.studies.accuracy.predictions import check_whole_images
 from mmseg_pointrend.studies.comparison.picture import Window, compare, densest, draw
@@ -61,7 +60,8 @@ def compare_images(
         )
     check_whole_images(model)
     dataset = labelled(cfg, split)
-    check_classes(model, dataset.datasets[0], checkpoint)
+    found = getattr(dataset.datasets[0], 'metainfo', {}).get('classes')
+    check_classes(model.dataset_meta['classes'], found, checkpoint)
     palette = model.dataset_meta['palette']
     places: dict[str, list[tuple[int, int, Window]]] = {'helps': [], 'hurts': []}
     right = wrong = 0
@@ -119,19 +119,3 @@ def labelled(cfg: Config, split: str) -> ConcatDataset:
 def loads_any_labels(pipeline: Sequence[dict]) -> bool:
     """Tell whether a pipeline has a transform that loads annotations."""
     return any(loads_labels(step['type']) for step in pipeline)
-
-
-def check_classes(model: BaseSegmentor, dataset: Any, checkpoint: str) -> None:
-    """Refuse labels of other classes than those that a checkpoint was trained on.
-
-    Raises:
-        InputError: names are known and differ.
-    """
-    ours = tuple(model.dataset_meta['classes'])
-    theirs = tuple(dataset.metainfo.get('classes') or ())
-    if ours and theirs and ours != theirs:
-        raise InputError(
-            f'{checkpoint} was trained on the classes {name_some(ours)} but the data '
-            f'set has {name_some(theirs)}: give the data set of the checkpoint, or '
-            'metainfo.classes.'
-        )

@@ -23,7 +23,8 @@ def training_step(model: Any, settings: Settings) -> Call:
     """Make a call of a whole step: preprocessing, losses, gradients and SGD."""
     data = training_data(model.train(), settings)
     # The rate is so low that random labels do not spoil the weights.
-    sgd = torch.optim.SGD(model.parameters(), lr=1e-5, momentum=0.9)
+    learning = [one for one in model.parameters() if one.requires_grad]
+    sgd = torch.optim.SGD(learning, lr=1e-5, momentum=0.9)
     optimizer = OptimWrapper(sgd)
 
     def step() -> None:

@@ -67,6 +67,7 @@ def build_contenders(
     for name in names:
         if name.startswith('ours'):
             model = deepcopy(ours)
+            model.freeze_all_but('point_head' if name == 'ours-retrofit' else None)
         else:
             model = build_rival(name, cfg, ours, settings)
         model = model.to(settings.device).eval()

@@ -35,6 +35,8 @@ from mmseg_pointrend.studies.speed.settings import Settings
 
 WARM_UP = 3
 STRIDE = 4  # of the fine features and the coarse logits
+WITH_MEMORY = dict(train=('train', 'train-memory'), tail=('tail', 'memory'))
+"""The measures of a task: its time and the peak of its memory."""
 
 
 class Task(NamedTuple):
@@ -78,11 +80,12 @@ def tail_of(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
     """Prepare what follows the coarse head, from independent normal numbers.
 
     Every pixel is hard then, the worst case. ``'plain-d8'`` has the tail of
-    ``'plain'``.
+    ``'plain'``, ``'ours-retrofit'`` that of ``'ours'``.
     """
-    if not {'tail', 'memory'} & set(settings.measure):
+    if not set(WITH_MEMORY['tail']) & set(settings.measure):
         return
-    names = [name for name in settings.contenders if name != 'plain-d8']
+    same = 'plain-d8', 'ours-retrofit'
+    names = [name for name in settings.contenders if name not in same]
     cfg, channels = deepcopy(cfg), sum(cfg.point_head.in_channels)
     cfg.point_head.update(in_index=[0], in_channels=[channels])
     models = build_contenders(cfg, settings, names)
@@ -101,29 +104,34 @@ def tail_of(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
 def whole_models(cfg: ConfigDict, settings: Settings) -> Iterator[Task]:
     """Prepare ``predict()``, the arithmetic of training and training, in this order.
 
-    Training changes the weights; ``'ours-compiled'`` is compiled for inference only.
+    Training changes the weights; ``'ours-compiled'`` is compiled for inference only,
+    and ``'ours-retrofit'`` differs in training only.
     """
     chosen = set(settings.measure)
-    if not {'predict', 'flops', 'train'} & chosen:
+    if not {'predict', 'flops', *WITH_MEMORY['train']} & chosen:
         return
     models = build_contenders(cfg, settings, settings.contenders)
     trained = {name: models[name] for name in models if name != 'ours-compiled'}
     if 'predict' in chosen:
         torch.compiler.reset()
-        calls = {name: prediction(model, settings) for name, model in models.items()}
+        calls = {
+            name: prediction(model, settings)
+            for name, model in models.items()
+            if name != 'ours-retrofit'
+        }
         yield Task('predict', 'predict(), 1x{}x{}'.format(*settings.size), calls)
     size = '{}x{}x{}'.format(TRAIN_BATCH, *settings.train_size)
     for name, title, make in (
         ('flops', f'training forward, {size}', training_forward),
         ('train', f'training step, {size}', training_step),
     ):
-        if name in chosen:
+        if chosen.intersection(WITH_MEMORY.get(name, (name,))):
             calls = {name: make(model, settings) for name, model in trained.items()}
             yield Task(name, title, calls)
 
 
 def measure(task: Task, settings: Settings) -> Iterator[Row]:
-    """Time a task and see how much memory a tail takes, or count its arithmetic.
+    """Time a task and see how much memory it takes, or count its arithmetic.
 
     A contender whose warm-up fails drops out; the row says why.
     """
@@ -133,10 +141,11 @@ def measure(task: Task, settings: Settings) -> Iterator[Row]:
         yield Row(name, title, 'FLOP', counts, {})
         return
     calls, failed = warm_up(calls, WARM_UP)
-    device, is_tail = settings.device, name == 'tail'
-    if not is_tail or 'tail' in settings.measure:
+    device = settings.device
+    time, memory = WITH_MEMORY.get(name, (name, None))
+    if time in settings.measure:
         times = time_in_turn(calls, settings.repeat, device)
-        yield Row(name, title, 's', times, failed)
-    if is_tail and 'memory' in settings.measure:
+        yield Row(time, title, 's', times, failed)
+    if memory in settings.measure:
         peaks = {key: [float(peak_bytes(call, device))] for key, call in calls.items()}
-        yield Row('memory', f'peak memory of the {title}', 'B', peaks, failed)
+        yield Row(str(memory), f'peak memory of the {title}', 'B', peaks, failed)

@@ -11,8 +11,6 @@ import torch
 
 from mmseg_pointrend.errors import InputError
 
-CONTENDERS = ('plain', 'plain-d8', 'mmseg', 'ours', 'ours-compiled')
-MEASURES = ('train', 'flops', 'predict', 'tail', 'memory')
 AUTOCAST = {'none': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -21,8 +19,8 @@ class Settings:
     """The arguments of ``tools/benchmark.py``; sizes are (H, W)."""
 
     config: str  # of a PointRendEncoderDecoder
-    measure: Sequence[str] = MEASURES
-    contenders: Sequence[str] = CONTENDERS
+    measure: Sequence[str] = ()
+    contenders: Sequence[str] = ()
     size: tuple[int, int] = (1024, 2048)  # of the image of predict() and of the tail
     train_size: tuple[int, int] = (256, 512)  # of the two images of a training step
     classes: int | None = None  # or the config's

@@ -1,0 +1,147 @@
+"""What a point head can read of a plain model, found without computing anything."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.model import revert_sync_batchnorm
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models.checks import DECODE_HEAD
+
+STRIDE = 4
+"""The points read all maps of this stride or finer, or the finest."""
+
+
+def forget_pretrained_weights(value: Any) -> None:
+    """Drop what a model loads before a checkpoint replaces it, in place."""
+    for one in value if isinstance(value, list | tuple) else value.values():
+        if isinstance(one, dict | list | tuple):
+            forget_pretrained_weights(one)
+    if isinstance(value, dict):
+        if 'pretrained' in value:
+            value['pretrained'] = None
+        cfgs = value.get('init_cfg')
+        kinds = [one.get('type') for one in listed_configs(cfgs) if one]
+        if 'Pretrained' in kinds:
+            value['init_cfg'] = None
+
+
+def listed_configs(one_or_list: Any) -> list[Any]:
+    """List configs that are given as one or as a list."""
+    return list(one_or_list) if is_list(one_or_list) else [one_or_list]
+
+
+def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
+    """Give the config of a plain model a point head, in place.
+
+    Args:
+        cfg: ``model`` of a config.
+        point_head: keys of the point head, but for the maps it reads.
+
+    Raises:
+        InputError: the decode head cannot host one.
+    """
+    cfg.type = 'PointRendEncoderDecoder'
+    point_head = deepcopy(point_head)
+    last = listed_configs(cfg.decode_head)[-1]
+    if last.get('out_channels') == 1:
+        for loss in listed_configs(point_head.get('loss_decode')):
+            if loss['type'] == 'CrossEntropyLoss':
+                loss['use_sigmoid'] = True
+            elif loss['type'] == 'LovaszLoss':
+                loss['loss_type'] = 'binary'
+    cfg.point_head = point_head  # which copies it
+    point_head = cfg.point_head
+    with warnings.catch_warnings():  # training says them again
+        warnings.simplefilter('ignore')
+        add_finest_map(cfg)
+        maps, classified = maps_of(cfg)
+    widths = {i: one.shape[-1] for i, one in enumerate(maps) if isinstance(one, Tensor)}
+    enough = min(blank_image(cfg).shape[-1] // STRIDE, max(widths.values(), default=0))
+    chosen = [i for i, width in widths.items() if width >= enough]
+    point_head['in_index'] = chosen
+    point_head['in_channels'] = [maps[i].shape[1] for i in chosen]
+    if classified is not None:
+        point_head['in_index'].append(DECODE_HEAD)
+        point_head['in_channels'].append(classified)
+
+
+def add_finest_map(cfg: ConfigDict) -> None:
+    """Let a backbone return its first map, too, after the others, in place.
+
+    It stays as it is where the decode head counts maps from the end, a neck takes all
+    of them, or the backbone has none or returns it in another place.
+    """
+    indices = tuple(cfg.backbone.get('out_indices') or ())
+    heads = listed_configs(cfg.decode_head) + listed_configs(cfg.get('auxiliary_head'))
+    places = [head.get('in_index', -1) for head in heads if head]
+    counted = [i for one in places for i in (one if is_list(one) else [one])]
+    if not indices or 0 in indices or min(counted) < 0 or cfg.get('neck'):
+        return
+    before = sizes_of(cfg)
+    cfg.backbone.out_indices = (*indices, 0)
+    try:
+        *others, finest = sizes_of(cfg)
+        if others == before and finest[-1] > max(size[-1] for size in before):
+            return
+    except Exception:  # backbones say in their own ways what they cannot return
+        pass
+    cfg.backbone.out_indices = indices
+
+
+def is_list(value: Any) -> bool:
+    """Tell whether a config has several values for a key."""
+    return isinstance(value, list | tuple)
+
+
+def sizes_of(cfg: ConfigDict) -> list[tuple[int, ...]]:
+    """Find the shapes of the maps that a backbone returns."""
+    backbone = MODELS.build(deepcopy(cfg.backbone)).to('meta')
+    backbone.eval()  # some return None
+    return [tuple(one.shape) for one in backbone(blank_image(cfg))]
+
+
+def blank_image(cfg: ConfigDict) -> Tensor:
+    """Make an image (1, 3, H, W) of the size of a crop, without content."""
+    size: Any = (cfg.get('data_preprocessor') or {}).get('size') or 512
+    return torch.empty(1, 3, *(size if is_list(size) else (size, size)), device='meta')
+
+
+def maps_of(cfg: ConfigDict) -> tuple[Sequence[Any], int | None]:
+    """Find what a point head can read, without computing anything.
+
+    Args:
+        cfg: ``model`` of a config with a point head whose maps are not known yet.
+
+    Returns:
+        The maps that the decode head is given, and the channels of what it classifies,
+        None if that cannot be read.
+
+    Raises:
+        InputError: the decode head cannot host a point head.
+    """
+    cfg = deepcopy(cfg)
+    cfg.point_head.update(in_index=[DECODE_HEAD], in_channels=[1])
+    model = revert_sync_batchnorm(MODELS.build(cfg)).to('meta').eval()
+    classifier = getattr(model.decode_heads[-1], 'conv_seg', None)
+    channels = getattr(classifier, 'in_channels', None)
+    model.point_head.in_channels = [channels]
+    feats, maps = model.extract(blank_image(cfg))
+    try:
+        model.decode(feats, maps)
+    except InputError:
+        channels = None
+    if channels is None:  # what else is wrong shows without it
+        model.point_head.reads_decode_head = False
+        model.point_head.in_index = []
+        model.point_head.in_channels = []
+        model.decode(feats, maps)
+    return maps, channels

@@ -1,0 +1,250 @@
+"""Sharpening a checkpoint that somebody has."""
+
+from __future__ import annotations
+
+import json
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmseg.registry import MODELS
+
+from mmseg_pointrend.datasets.checked import CheckedCityscapesDataset
+from mmseg_pointrend.engine.config import keep_testing_only, load_config
+from mmseg_pointrend.engine.hosting import forget_pretrained_weights, host_point_head
+from mmseg_pointrend.engine.retrofit import retrofit, retrofit_config, set_data_root
+from mmseg_pointrend.engine.runner import build_runner
+from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.models import PointRendEncoderDecoder
+from tests.helpers import ROOT, batch, logged_losses, run_tool
+from tests.models.host_tester import HOSTS, SIZE, plain_config
+
+TUNED = Config.fromfile(ROOT / 'configs/_base_/point_heads/tuned.py').point_head
+SMALL = {'model.point_head.num_points': 64}
+
+
+@pytest.fixture
+def plain(tiny_config) -> Config:
+    return load_config(str(tiny_config.with_name('plain.py')))
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def test_the_command_scores_sharpens_and_writes_what_it_used(
+    tiny_config, plain_checkpoint, tmp_path
+):
+    folder = tmp_path / 'sharp one'
+    command = (
+        *(sys.executable, 'tools/retrofit.py', tiny_config.with_name('plain.py')),
+        *(plain_checkpoint, '--work-dir', folder, '--iterations', 6),
+    )
+    result = run_tool(*command, '--cfg-options', 'model.point_head.num_points=64')
+    assert result.returncode == 0, result.stderr
+    figures = json.loads((folder / 'figures.json').read_text())
+    for row in ('before', 'after'):
+        assert f'{figures[row]["mBIoU"]:.2f}' in result.stdout
+    before, after = weights(plain_checkpoint), weights(folder / 'iter_6.pth')
+    assert {name for name in after if not name.startswith('point_head.')} == set(before)
+    assert all(value.equal(after[name]) for name, value in before.items())
+    assert len(logged_losses(folder)) == 6
+    config = load_config(str(folder / 'pointrend.py'))
+    assert config.train_cfg.max_iters == 6
+    assert config.load_from == str(plain_checkpoint)
+    assert not config.resume
+    config.update(load_from=str(folder / 'iter_6.pth'), work_dir=str(tmp_path / 'test'))
+    keep_testing_only(config)
+    assert build_runner(config).test()['mIoU'] == pytest.approx(
+        figures['after']['mIoU'], abs=0.01
+    )
+
+
+@pytest.mark.parametrize('path', HOSTS, ids=lambda path: path.stem)
+def test_every_host_gets_the_maps_it_has(path):
+    cfg = plain_config(path)
+    forget_pretrained_weights(cfg)
+    host_point_head(cfg, {**TUNED, 'num_points': 64})
+    assert cfg.point_head.in_index[0] == 0
+    assert cfg.point_head.in_index[-1] == 'decode_head'
+    model = MODELS.build(dict(cfg, train_only='point_head'))
+    model.init_weights()
+    losses = model.train().loss(*batch(SIZE, num_classes=2))
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    assert all(one.grad is not None for one in model.point_head.parameters())
+
+
+def efficientnet(**decode_head: Any) -> ConfigDict:
+    name = 'deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480'
+    cfg = Config.fromfile(ROOT / f'configs/{name}.py').model
+    forget_pretrained_weights(cfg)
+    cfg.decode_head.update(decode_head)
+    return cfg
+
+
+def fcn(**keys: Any) -> dict[str, Any]:
+    return dict(
+        _delete_=True, type='FCNHead', channels=8, num_convs=1, num_classes=3, **keys
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'out_indices', 'in_index'),
+    [
+        ({}, (1, 2, 3, 4, 0), [0, 4, 'decode_head']),
+        ({'backbone.out_indices': (0, 1, 2, 3, 4), 'decode_head.in_index': 4},
+         (0, 1, 2, 3, 4), [0, 1, 'decode_head']),
+        ({'decode_head': fcn(in_index=-1, in_channels=320)},
+         (1, 2, 3, 4), [0, 'decode_head']),
+        ({'neck': dict(type='FPN', in_channels=[24, 40, 112, 320], out_channels=8,
+                       num_outs=4),
+          'decode_head': fcn(in_index=0, in_channels=8)},
+         (1, 2, 3, 4), [0, 'decode_head']),
+    ],
+    ids=['none yet', 'there', 'counted from the end', 'a neck'],
+)  # fmt: skip
+def test_a_map_of_stride_2_is_asked_for_where_that_changes_nothing_else(
+    changes, out_indices, in_index
+):
+    config = Config(dict(model=efficientnet()))
+    config.merge_from_dict({f'model.{key}': one for key, one in changes.items()})
+    if 'backbone.out_indices' in changes:  # the decode head reads map 0 as well
+        config.model.decode_head.c1_in_channels = 16
+    host_point_head(config.model, TUNED)
+    assert tuple(config.model.backbone.out_indices) == out_indices
+    assert config.model.point_head.in_index == in_index
+
+
+def test_a_model_of_one_channel_learns_with_binary_losses():
+    cfg = efficientnet(num_classes=2, out_channels=1, threshold=0.5)
+    cfg.decode_head.loss_decode.use_sigmoid = True
+    host_point_head(cfg, TUNED)
+    entropy, lovasz = cfg.point_head.loss_decode
+    assert entropy['use_sigmoid']
+    assert lovasz['loss_type'] == 'binary'
+    model = MODELS.build(dict(cfg, train_only='point_head'))
+    losses = model.train().loss(*batch((64, 96), num_classes=2))
+    assert {'point.loss_ce', 'point.loss_lovasz'} < set(losses)
+    assert TUNED.loss_decode[1].get('loss_type') is None
+
+
+def test_a_retrofit_that_was_stopped_goes_on(
+    plain, plain_checkpoint, tmp_path, monkeypatch
+):
+    def run(folder: str, **keys: Any) -> Any:
+        torch.manual_seed(0)
+        return retrofit(
+            *(plain, str(plain_checkpoint), deepcopy(TUNED), tmp_path / folder),
+            iterations=4,
+            options={**SMALL, 'randomness.seed': 1},
+            **keys,
+        )
+
+    whole = run('whole')
+    loss, calls = PointRendEncoderDecoder.loss, []
+
+    def interrupted(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return loss(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PointRendEncoderDecoder, 'loss', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run('halves')
+    with pytest.raises(InputError, match='holds files: give another, or --resume'):
+        run('halves')
+    assert run('halves', resume=True) == whole
+    plan = load_config(str(tmp_path / 'halves/pointrend.py'))
+    assert plan.load_from == str(plain_checkpoint)
+    for name, value in weights(tmp_path / 'whole/iter_4.pth').items():
+        assert value.equal(weights(tmp_path / 'halves/iter_4.pth')[name])
+
+
+def test_a_budget_of_minutes_means_fewer_iterations(plain, plain_checkpoint, tmp_path):
+    retrofit(
+        *(plain, str(plain_checkpoint), TUNED, tmp_path / 'run'),
+        iterations=10**6,
+        budget_minutes=0.01,
+        options=SMALL,
+    )
+    iterations = load_config(str(tmp_path / 'run/pointrend.py')).train_cfg.max_iters
+    assert 1 <= iterations < 1000
+    assert (tmp_path / f'run/iter_{iterations}.pth').is_file()
+
+
+def test_another_data_root_reaches_wrapped_data_sets():
+    def dataset() -> dict[str, str]:
+        return dict(type='A', data_root='old')
+
+    cfg = Config(
+        dict(
+            train_dataloader=dict(
+                dataset=dict(type='RepeatDataset', dataset=dataset(), times=2)
+            ),
+            val_dataloader=dict(
+                dataset=dict(type='ConcatDataset', datasets=[dataset(), dataset()])
+            ),
+        )
+    )
+    set_data_root(cfg, 'new')
+    assert cfg.train_dataloader.dataset.dataset.data_root == 'new'
+    roots = [one.data_root for one in cfg.val_dataloader.dataset.datasets]
+    assert roots == ['new', 'new']
+
+
+def test_what_cannot_be_sharpened_is_refused(plain, plain_checkpoint, tmp_path):
+    def run(cfg: Config, checkpoint: Path = plain_checkpoint) -> None:
+        retrofit(cfg, str(checkpoint), TUNED, tmp_path / 'run', iterations=2)
+
+    other = deepcopy(plain)
+    other.model.decode_head.type = 'DDRHead'
+    with pytest.raises(InputError, match='cannot host a point head'):
+        run(other)
+    other = deepcopy(plain)
+    other.model.type = 'PointRendEncoderDecoder'
+    with pytest.raises(InputError, match='give the config of a plain model'):
+        run(other)
+    other = deepcopy(plain)
+    other.val_dataloader = None
+    with pytest.raises(InputError, match='has no val_dataloader: add it'):
+        run(other)
+    other = deepcopy(plain)
+    classes = CheckedCityscapesDataset.METAINFO['classes'][::-1]
+    other.val_dataloader.dataset.metainfo = dict(classes=classes)
+    with pytest.raises(InputError, match='; road is bicycle: give the data set'):
+        run(other)
+    content = torch.load(plain_checkpoint, weights_only=False)
+    content['state_dict'] = {f'net.{k}': v for k, v in content['state_dict'].items()}
+    torch.save(content, tmp_path / 'other.pth')
+    with pytest.raises(InputError, match='is not a checkpoint of this model'):
+        run(plain, tmp_path / 'other.pth')
+    assert not (tmp_path / 'run/pointrend.py').exists()
+
+
+def test_hooks_and_schedules_of_the_plain_config_are_not_taken(plain):
+    plain.custom_hooks = [dict(type='EMAHook')]
+    plain.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3)
+    plain.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='x.pth')
+    cfg = retrofit_config(plain, 'plain.pth', deepcopy(TUNED), 100)
+    assert cfg.custom_hooks == []
+    assert cfg.train_cfg.max_iters == 100
+    assert cfg.model.backbone.init_cfg is None
+    assert plain.model.backbone.init_cfg.checkpoint == 'x.pth'
+    assert cfg.param_scheduler[-1].end == 100
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='is for machines without a GPU')
+def test_mixed_precision_needs_a_gpu(plain, plain_checkpoint, tmp_path):
+    with pytest.raises(InputError, match='--amp needs an accelerator'):
+        retrofit(
+            *(plain, str(plain_checkpoint), TUNED, tmp_path),
+            iterations=2,
+            amp=True,
+            resume=True,
+        )
