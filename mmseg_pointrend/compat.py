@@ -5,10 +5,11 @@ Importing this module must come before the first ``import mmseg``.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NoReturn
 
 import mmcv
@@ -17,11 +18,15 @@ import numpy as np
 import torch
 from mmcv.utils import ext_loader
 from mmengine._strategy import FSDPStrategy
+from mmengine.config import Config, config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.utils import digit_version
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 TORCH_MIN = '2.10.0'
 NUMPY_BELOW = '2.4.0'
+CONFIGS = Path(__file__).parent / '.mim/configs'
+"""What ``mmseg_pointrend::`` stands for in ``_base_``; MMEngine's place for it."""
 
 
 def check_torch_version(version: str = torch.__version__) -> None:
@@ -86,7 +91,7 @@ def allow_mmcv_lite() -> None:
     import time although mmseg's models need none of it here. ``sys.modules`` stays
     untouched: MMEngine probes it to tell mmcv from mmcv-lite.
     """
-    if importlib.util.find_spec('mmcv._ext') is None:
+    if find_spec('mmcv._ext') is None:
         ext_loader.load_ext = lambda name, funcs: MissingOps()
 
 
@@ -98,6 +103,30 @@ def load_sharded_optimizer(strategy: FSDPStrategy, state: dict[str, Any]) -> Non
     wrapper = strategy.optim_wrapper
     load = FullyShardedDataParallel.optim_state_dict_to_load
     wrapper.load_state_dict(load(strategy.model, wrapper.optimizer, state))
+
+
+def installed_path(package: str) -> str | None:
+    """Find the folder of a package, as MMEngine's ``get_installed_path``.
+
+    That one needs ``pkg_resources``, which setuptools has no more since version 82.
+    """
+    modules = {package: module for module, package in MODULE2PACKAGE.items()}
+    spec = find_spec(modules.get(package, package))
+    return str(Path(spec.origin).parent) if spec and spec.origin else None
+
+
+find_base = Config._get_cfg_path
+
+
+def find_base_or_ours(path: str, filename: str) -> tuple[str, str | None]:
+    """Do what ``Config._get_cfg_path`` does, and know ``mmseg_pointrend::``.
+
+    It has no scope: its modules are in MMSegmentation's registries.
+    """
+    package, _, name = path.partition('::')
+    if package == 'mmseg_pointrend' and name:
+        return str(CONFIGS / name), None
+    return find_base(path, filename)
 
 
 @contextmanager
@@ -133,3 +162,6 @@ check_mmcv_version()
 allow_mmcv_lite()
 keep_compilers_off_samples()
 FSDPStrategy.load_optim_state_dict = load_sharded_optimizer
+Config._get_cfg_path = staticmethod(find_base_or_ours)
+if find_spec('pkg_resources') is None:
+    config.get_installed_path = config.is_installed = installed_path

@@ -161,12 +161,12 @@ POINT_HEAD = """point_head=dict(
 
 
 def run_tool(
-    *args: object, timeout: float = 400, **env: str
+    *args: object, timeout: float = 400, cwd: Path = ROOT, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of ``tools/`` in a process of its own, from the repository root."""
     return subprocess.run(
         [str(arg) for arg in args],
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **env},
         capture_output=True,
         text=True,

@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    from mmseg_pointrend.datasets.reports import as_json, summary
+    from mmseg_pointrend.datasets.reports import as_json, has_errors, summary
     from mmseg_pointrend.engine.agreement import check_data_and_model
     from mmseg_pointrend.engine.config import load_config
     from mmseg_pointrend.files import atomic_write
@@ -46,9 +46,7 @@ def main(args: argparse.Namespace) -> None:
     if args.json:
         with atomic_write(args.json) as temporary:
             temporary.write_text(json.dumps(as_json(found), indent=2))
-    if any(
-        finding.is_error for report in found.values() for finding in report.findings
-    ):
+    if has_errors(found):
         raise SystemExit(1)
 
 

@@ -38,7 +38,8 @@ class CheckedFiles(BaseSegDataset):
             raise InputError(
                 f'{len(missing)} of {len(wanted)} images have no label: '
                 f'{name_some(missing)} do not exist; add them '
-                '(tools/prepare_cityscapes.py and tools/prepare_camvid.py do).'
+                '(tools/prepare_cityscapes.py and tools/prepare_camvid.py do), or '
+                'list the images that have one in an ann_file.'
             )
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -82,3 +83,8 @@ class CheckedFiles(BaseSegDataset):
 @DATASETS.register_module()
 class CheckedCityscapesDataset(CheckedFiles, CityscapesDataset):
     """``CityscapesDataset`` with the checks of :class:`CheckedFiles`."""
+
+
+@DATASETS.register_module()
+class CheckedDataset(CheckedFiles):
+    """``BaseSegDataset``, for data of your own, with the checks of ``CheckedFiles``."""

@@ -16,6 +16,7 @@ from PIL.ImageFile import ImageFile
 from mmseg_pointrend.errors import InputError, one_line
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+EXIF_ORIENTATION = 0x0112
 DAMAGED = ('truncated or damaged file', ', it is truncated or damaged: get it again')
 
 
@@ -116,3 +117,9 @@ def header_of(content: bytes) -> ImageFile | None:
         return Image.open(io.BytesIO(content))
     except Exception:
         return None
+
+
+def orientation_of(header: ImageFile) -> int:
+    """How EXIF turns or mirrors an image; 1 is upright, above 4 it lies on its side."""
+    # Without this, Pillow would decode a PNG to see what follows its pixels.
+    return header.getexif().get(EXIF_ORIENTATION, 1) if 'exif' in header.info else 1

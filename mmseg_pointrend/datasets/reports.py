@@ -62,11 +62,7 @@ Found = dict[str, Report]
 
 
 def summary(found: Found) -> Iterator[str]:
-    """Lines to read.
-
-    The pixels of each class; each kind of finding, how often, the first three
-    sentences; then totals.
-    """
+    """Lines to read: the pixels of each class, then what was found."""
     for split, report in found.items():
         if report.pixels.any():
             table = PrettyTable(['class', 'pixels', '%'], align='r')
@@ -74,6 +70,11 @@ def summary(found: Found) -> Iterator[str]:
                 share = 100 * pixels / report.pixels.sum()
                 table.add_row([name, pixels, f'{share:.2f}'])
             yield f'{split}: pixels of each class\n{table}'
+    yield from findings_of(found)
+
+
+def findings_of(found: Found) -> Iterator[str]:
+    """Tell each kind of finding, how often, the first three sentences; then totals."""
     groups: dict[tuple[bool, str], list[str]] = {}
     for report in found.values():
         for finding in report.findings:
@@ -88,6 +89,11 @@ def summary(found: Found) -> Iterator[str]:
         errors = sum(finding.is_error for finding in report.findings)
         warnings = len(report.findings) - errors
         yield f'{split}: images {report.images}, errors {errors}, warnings {warnings}'
+
+
+def has_errors(found: Found) -> bool:
+    """Tell whether a training would stop or learn what is not meant."""
+    return any(one.is_error for report in found.values() for one in report.findings)
 
 
 def as_json(found: Found) -> dict[str, Any]:

@@ -19,12 +19,11 @@ from mmseg_pointrend.datasets.checked import CheckedFiles
 from mmseg_pointrend.datasets.class_counts import doubt_about
 from mmseg_pointrend.datasets.loading import LoadImage, LoadLabel, find_step
 from mmseg_pointrend.datasets.preparation.workers import run_in_workers
-from mmseg_pointrend.datasets.reading import BadFile, header_of
+from mmseg_pointrend.datasets.reading import BadFile, header_of, orientation_of
 from mmseg_pointrend.datasets.reports import Finding, Found, Report
 from mmseg_pointrend.errors import InputError, one_line
 
 SPLITS = ('train', 'val', 'test')
-EXIF_ORIENTATION = 0x0112
 
 
 Doubts = Iterator[tuple[str, str]]
@@ -216,8 +215,7 @@ def image_doubts(path: str, header: ImageFile, loader: LoadImage) -> Doubts:
             f'{path} has mode {header.mode}, not RGB, and is read with color_type='
             f'{loader.color_type!r}: save it as RGB unless that is meant.',
         )
-    # Without this, Pillow would decode a PNG to see what follows its pixels.
-    turned = header.getexif().get(EXIF_ORIENTATION, 1) if 'exif' in header.info else 1
+    turned = orientation_of(header)
     if turned != 1 and loader.color_type in ('color', 'grayscale'):
         yield (
             'turned image',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from inspect import signature
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 from mmseg.registry import HOOKS, METRICS
 
+from mmseg_pointrend.compat import CONFIGS
 from mmseg_pointrend.engine.checkpoints import POINTER, last_good_checkpoint
 from mmseg_pointrend.errors import InputError, one_line
 
@@ -44,19 +46,31 @@ def load_config(
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        reason = one_line(error)
-        hint = (
-            "pip install 'setuptools<82' for mmseg::, or take a relative path"
-            if 'pkg_resources' in reason
-            else 'mend it'
-        )
-        raise InputError(f'{path} is not a valid config ({reason}): {hint}.') from error
+        hint = how_to_name_bases(error) or 'mend it'
+        raise InputError(
+            f'{path} is not a valid config ({one_line(error)}): {hint}.'
+        ) from error
     if options:
         cfg.merge_from_dict(options)
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
+
+
+def how_to_name_bases(error: Exception) -> str | None:
+    """Say what to write in ``_base_`` where a file that it names does not exist."""
+    missing = re.search('["\'](.+?)["\']', str(error))
+    if not missing or not isinstance(error, FileNotFoundError):
+        return None
+    parts = Path(missing[1]).parts
+    names = ('/'.join(parts[i:]) for i in range(1, len(parts)))
+    ours = next((name for name in names if (CONFIGS / name).is_file()), '...')
+    return (
+        'correct _base_, where a path is relative to the file that has it, and '
+        f"'mmseg_pointrend::{ours}' is a config of this package and 'mmseg::...' one "
+        'of MMSegmentation, wherever the file is'
+    )
 
 
 def keep_testing_only(cfg: Config) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from argparse import ArgumentParser
 
 import pytest
@@ -12,6 +11,7 @@ import torch
 from arguments import add_arguments, run
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
+from mmseg.registry import MODELS
 
 from mmseg_pointrend.engine.config import (
     draw_predictions,
@@ -79,13 +79,41 @@ def test_a_broken_config_is_named(tmp_path, text):
         load_config(str(path))
 
 
-def test_a_base_of_mmsegmentation_says_what_it_needs(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'pkg_resources', None)
+BASES = """_base_ = [
+    'mmseg::_base_/models/fcn_r50-d8.py',
+    'mmseg_pointrend::_base_/default_runtime.py',
+]
+model = dict(pretrained=None)
+"""
+
+
+def test_bases_of_packages_are_found_with_any_setuptools(tmp_path):
     path = tmp_path / 'mine.py'
-    path.write_text("_base_ = 'mmseg::_base_/default_runtime.py'")
-    with pytest.raises(
-        InputError, match=r"'setuptools<82' for mmseg::, or take a relative"
-    ):
+    path.write_text(BASES)
+    cfg = load_config(str(path))
+    assert cfg.model.decode_head.type == 'FCNHead'
+    assert cfg.custom_imports.imports == ['mmseg_pointrend']
+    assert '_scope_' not in cfg.visualizer
+    assert MODELS.build(cfg.model).backbone
+
+
+@pytest.mark.parametrize(
+    ('base', 'sentence'),
+    [
+        ('mmdet::_base_/default_runtime.py', 'mmdet is not installed'),
+        ('nothing::a/b.py', 'does not support to load nothing'),
+        ('mmseg::a/b.py', "a path is relative .*'mmseg::...' one of MMSegmentation"),
+        (
+            './_base_/models/deeplabv3plus_r50-d16.py',
+            "'mmseg_pointrend::_base_/models/deeplabv3plus_r50-d16.py' is a config",
+        ),
+        ('mmseg_pointrend::a/b.py', "'mmseg_pointrend::...' is a config"),
+    ],
+)
+def test_a_base_that_is_not_found_says_what_to_write(tmp_path, base, sentence):
+    path = tmp_path / 'moved.py'
+    path.write_text(f'_base_ = {base!r}')
+    with pytest.raises(InputError, match=f'moved.py is not a valid .*{sentence}'):
         load_config(str(path))
 
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import shutil
+import sys
+import zipfile
+
 import pytest
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, run_tool
 
 LEAVES = sorted(ROOT.glob('configs/*.py'))
 
@@ -103,3 +107,18 @@ def test_a_child_config_changes_one_key(tmp_path, change, check):
     cfg.model.pretrained = parent.model.pretrained
     assert cfg.model.to_dict() == parent.model.to_dict()
     assert MODELS.build(dict(Config.fromfile(child).model)).point_head is not None
+
+
+def test_a_wheel_has_the_configs_where_bases_are_looked_for(tmp_path):
+    pytest.importorskip('setuptools')
+    for name in ('mmseg_pointrend', 'configs'):
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True)
+    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, tmp_path)
+    build = f'import os, setuptools.build_meta as b; os.chdir({str(tmp_path)!r})'
+    result = run_tool(sys.executable, '-c', f'{build}; b.build_wheel("dist")')
+    assert result.returncode == 0, result.stderr
+    (wheel,) = tmp_path.glob('dist/*.whl')
+    configs = {str(path.relative_to(ROOT)) for path in ROOT.glob('configs/**/*.py')}
+    names = {f'mmseg_pointrend/.mim/{name}' for name in configs}
+    assert names <= set(zipfile.ZipFile(wheel).namelist())
