@@ -237,14 +237,3 @@ def test_hooks_and_schedules_of_the_plain_config_are_not_taken(plain):
     assert cfg.model.backbone.init_cfg is None
     assert plain.model.backbone.init_cfg.checkpoint == 'x.pth'
     assert cfg.param_scheduler[-1].end == 100
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason='is for machines without a GPU')
-def test_mixed_precision_needs_a_gpu(plain, plain_checkpoint, tmp_path):
-    with pytest.raises(InputError, match='--amp needs an accelerator'):
-        retrofit(
-            *(plain, str(plain_checkpoint), TUNED, tmp_path),
-            iterations=2,
-            amp=True,
-            resume=True,
-        )
