@@ -122,7 +122,12 @@ def run_of(cfg: Config, work_dir: Path | str, name: str) -> Config:
 
 
 def write_config(cfg: Config, path: Path) -> None:
-    """Write a config whole, or not at all."""
+    """Write a config whole or not at all, without its work dir.
+
+    MMEngine writes the config of every run into that, over a file of the same name.
+    """
+    cfg = deepcopy(cfg)
+    cfg.pop('work_dir', None)
     with atomic_write(path) as temporary:
         cfg.dump(temporary)
 
