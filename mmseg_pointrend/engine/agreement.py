@@ -21,6 +21,7 @@ from mmseg_pointrend.datasets.checked import CheckedFiles
 from mmseg_pointrend.datasets.loading import LoadLabel, find_step, steps_of
 from mmseg_pointrend.datasets.reports import Finding, Found
 from mmseg_pointrend.datasets.validation import check_config
+from mmseg_pointrend.engine.config import listed_configs
 from mmseg_pointrend.errors import InputError, one_line
 from mmseg_pointrend.models.checks import listed, numbered
 
@@ -162,7 +163,7 @@ def uncounted(
         yield True, f'{name}: seg_pad_val={value}', value
     for split in ('val', 'test'):
         metrics = cfg.get(f'{split}_evaluator') or []
-        for metric in metrics if isinstance(metrics, list) else [metrics]:
+        for metric in listed_configs(metrics):
             kind = getattr(metric.get('type'), '__name__', metric.get('type'))
             if kind in ('IoUMetric', 'BoundaryIoUMetric'):
                 value = metric.get('ignore_index', 255)

@@ -224,5 +224,10 @@ def save_predictions(cfg: Config, folder: str) -> None:
 
 def evaluators_of(cfg: Config) -> list[Any]:
     """List the configs of the metrics for testing."""
-    evaluators = cfg.test_evaluator
-    return evaluators if isinstance(evaluators, list) else [evaluators]
+    return listed_configs(cfg.test_evaluator)
+
+
+def listed_configs(one_or_list: Any) -> list[Any]:
+    """List configs that are given as one or as a list."""
+    several = isinstance(one_or_list, list | tuple)
+    return list(one_or_list) if several else [one_or_list]

@@ -13,6 +13,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from mmseg_pointrend.engine.config import listed_configs
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models.checks import DECODE_HEAD
 
@@ -34,11 +35,6 @@ def forget_pretrained_weights(value: Any) -> None:
             value['init_cfg'] = None
 
 
-def listed_configs(one_or_list: Any) -> list[Any]:
-    """List configs that are given as one or as a list."""
-    return list(one_or_list) if is_list(one_or_list) else [one_or_list]
-
-
 def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
     """Give the config of a plain model a point head, in place.
 
@@ -50,7 +46,8 @@ def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
         InputError: the decode head cannot host one.
     """
     cfg.type = 'PointRendEncoderDecoder'
-    point_head = deepcopy(point_head)
+    cfg.point_head = deepcopy(point_head)
+    point_head = cfg.point_head
     last = listed_configs(cfg.decode_head)[-1]
     if last.get('out_channels') == 1:
         for loss in listed_configs(point_head.get('loss_decode')):
@@ -58,8 +55,6 @@ def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
                 loss['use_sigmoid'] = True
             elif loss['type'] == 'LovaszLoss':
                 loss['loss_type'] = 'binary'
-    cfg.point_head = point_head  # which copies it
-    point_head = cfg.point_head
     with warnings.catch_warnings():  # training says them again
         warnings.simplefilter('ignore')
         add_finest_map(cfg)

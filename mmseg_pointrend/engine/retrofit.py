@@ -18,15 +18,13 @@ from mmengine.runner import CheckpointLoader, Runner
 
 from mmseg_pointrend.engine.config import (
     guard_training,
+    keep_testing_only,
+    listed_configs,
     load_config,
     resume_latest,
     use_amp,
 )
-from mmseg_pointrend.engine.hosting import (
-    forget_pretrained_weights,
-    host_point_head,
-    listed_configs,
-)
+from mmseg_pointrend.engine.hosting import forget_pretrained_weights, host_point_head
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.engine.weights import check_classes, classes_in
 from mmseg_pointrend.errors import InputError
@@ -94,12 +92,11 @@ def retrofit(
         if budget_minutes is not None:
             fitting = int(60 * budget_minutes / seconds_an_iteration(cfg))
             set_iterations(cfg, max(1, min(iterations, fitting)))
-        cfg.work_dir = str(work_dir)
         write_config(cfg, plan)
         with atomic_write(scores) as temporary:
             dump(dict(before=before), temporary)
     figures = load(scores)
-    cfg = load_config(str(plan), work_dir=str(work_dir))
+    cfg = load_config(str(plan))
     training = run_of(cfg, work_dir, 'retrofit')
     guard_training(training)
     resume_latest(training)
@@ -259,9 +256,8 @@ def score_plain(
     cfg = run_of(cfg, work_dir, 'before')
     cfg.model = deepcopy(plain.model)
     forget_pretrained_weights(cfg.model)
-    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
-                'test_dataloader', 'test_cfg', 'test_evaluator'):  # fmt: skip
-        cfg[key] = None
+    keep_testing_only(cfg)
+    cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
     runner = build_runner(cfg, verbose=verbose)
     content = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
     found = runner.val_loop.dataloader.dataset.metainfo.get('classes')
@@ -289,6 +285,7 @@ def seconds_an_iteration(cfg: Config) -> float:
         cfg = run_of(cfg, folder, Path(folder).name)
         set_iterations(cfg, PROBED)
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+        cfg.default_hooks.checkpoint = None  # it would take most of the time
         cfg.log_level = 'WARNING'
         guard_training(cfg)
         runner = build_runner(cfg)

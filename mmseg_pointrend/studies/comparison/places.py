@@ -76,8 +76,9 @@ def compare_images(
                 places[kind] = nlargest(count, best, key=lambda place: place[0])
     for kind, best in places.items():
         for rank, (_net, i, window) in enumerate(best, start=1):
-            result = compare(model, dataset[i])
-            name = Path(dataset[i]['data_samples'].img_path).stem
+            sample = dataset[i]
+            result = compare(model, sample)
+            name = Path(sample['data_samples'].img_path).stem
             file = f'{kind}_{rank}_{name}.png'
             there = result.gain[window]
             says = f'{(there > 0).sum()} pixels put right, {(there < 0).sum()} wrong'
