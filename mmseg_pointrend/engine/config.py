@@ -231,3 +231,9 @@ def listed_configs(one_or_list: Any) -> list[Any]:
     """List configs that are given as one or as a list."""
     several = isinstance(one_or_list, list | tuple)
     return list(one_or_list) if several else [one_or_list]
+
+
+def type_name(cfg: Any) -> str:
+    """Name the class that a config builds, be it given by a name or itself."""
+    kind = cfg.get('type')
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]

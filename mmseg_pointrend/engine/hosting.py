@@ -13,12 +13,12 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_pointrend.engine.config import listed_configs
+from mmseg_pointrend.engine.config import listed_configs, type_name
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models.checks import DECODE_HEAD
 
 STRIDE = 4
-"""The points read all maps of this stride or finer, or the finest."""
+"""The points read all maps of this stride or finer, or the first of the finest."""
 
 
 def forget_pretrained_weights(value: Any) -> None:
@@ -30,8 +30,8 @@ def forget_pretrained_weights(value: Any) -> None:
         if 'pretrained' in value:
             value['pretrained'] = None
         cfgs = value.get('init_cfg')
-        kinds = [one.get('type') for one in listed_configs(cfgs) if one]
-        if 'Pretrained' in kinds:
+        kinds = [type_name(one) for one in listed_configs(cfgs) if one]
+        if {'Pretrained', 'PretrainedInit'} & {*kinds}:
             value['init_cfg'] = None
 
 
@@ -49,19 +49,20 @@ def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
     cfg.point_head = deepcopy(point_head)
     point_head = cfg.point_head
     last = listed_configs(cfg.decode_head)[-1]
-    if last.get('out_channels') == 1:
+    if (last.get('out_channels') or last.get('num_classes')) == 1:
         for loss in listed_configs(point_head.get('loss_decode')):
-            if loss['type'] == 'CrossEntropyLoss':
+            if type_name(loss) == 'CrossEntropyLoss':
                 loss['use_sigmoid'] = True
-            elif loss['type'] == 'LovaszLoss':
+            elif type_name(loss) == 'LovaszLoss':
                 loss['loss_type'] = 'binary'
     with warnings.catch_warnings():  # training says them again
         warnings.simplefilter('ignore')
         add_finest_map(cfg)
         maps, classified = maps_of(cfg)
     widths = {i: one.shape[-1] for i, one in enumerate(maps) if isinstance(one, Tensor)}
-    enough = min(blank_image(cfg).shape[-1] // STRIDE, max(widths.values(), default=0))
-    chosen = [i for i, width in widths.items() if width >= enough]
+    enough = blank_image(cfg).shape[-1] // STRIDE
+    finest = sorted(widths, key=widths.__getitem__, reverse=True)[:1]
+    chosen = [i for i, width in widths.items() if width >= enough] or finest
     point_head['in_index'] = chosen
     point_head['in_channels'] = [maps[i].shape[1] for i in chosen]
     if classified is not None:
@@ -75,21 +76,22 @@ def add_finest_map(cfg: ConfigDict) -> None:
     It stays as it is where the decode head counts maps from the end, a neck takes all
     of them, or the backbone has none or returns it in another place.
     """
-    indices = tuple(cfg.backbone.get('out_indices') or ())
+    given = cfg.backbone.get('out_indices')
+    indices = tuple(given if is_list(given) else ())
     heads = listed_configs(cfg.decode_head) + listed_configs(cfg.get('auxiliary_head'))
     places = [head.get('in_index', -1) for head in heads if head]
     counted = [i for one in places for i in (one if is_list(one) else [one])]
     if not indices or 0 in indices or min(counted) < 0 or cfg.get('neck'):
         return
-    before = sizes_of(cfg)
-    cfg.backbone.out_indices = (*indices, 0)
     try:
+        before = sizes_of(cfg)
+        cfg.backbone.out_indices = (*indices, 0)
         *others, finest = sizes_of(cfg)
         if others == before and finest[-1] > max(size[-1] for size in before):
             return
     except Exception:  # backbones say in their own ways what they cannot return
         pass
-    cfg.backbone.out_indices = indices
+    cfg.backbone.out_indices = given
 
 
 def is_list(value: Any) -> bool:
@@ -105,9 +107,12 @@ def sizes_of(cfg: ConfigDict) -> list[tuple[int, ...]]:
 
 
 def blank_image(cfg: ConfigDict) -> Tensor:
-    """Make an image (1, 3, H, W) of the size of a crop, without content."""
-    size: Any = (cfg.get('data_preprocessor') or {}).get('size') or 512
-    return torch.empty(1, 3, *(size if is_list(size) else (size, size)), device='meta')
+    """Make an image (1, C, H, W) of the size of a crop, without content."""
+    preprocessor = cfg.get('data_preprocessor') or {}
+    size: Any = preprocessor.get('size') or 512
+    channels = cfg.backbone.get('in_channels') or len(preprocessor.get('mean') or 'RGB')
+    size = size if is_list(size) else (size, size)
+    return torch.empty(1, channels, *size, device='meta')
 
 
 def maps_of(cfg: ConfigDict) -> tuple[Sequence[Any], int | None]:

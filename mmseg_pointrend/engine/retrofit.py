@@ -15,22 +15,27 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, Runner
+from mmseg.registry import DATASETS
 
+from mmseg_pointrend.datasets.validation import find_datasets
 from mmseg_pointrend.engine.config import (
     guard_training,
     keep_testing_only,
     listed_configs,
     load_config,
     resume_latest,
+    type_name,
     use_amp,
 )
 from mmseg_pointrend.engine.hosting import forget_pretrained_weights, host_point_head
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.engine.weights import check_classes, classes_in
-from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.errors import InputError, name_some
 from mmseg_pointrend.files import atomic_write
+from mmseg_pointrend.models.settings import TEST_KEYS
 
 PLAIN = 'EncoderDecoder', 'CascadeEncoderDecoder'
+LEARNS = 'point_head'
 LEARNING_RATE = 2e-3
 PROBED, SKIPPED = 12, 4
 """Iterations that tell how long one takes, and how many of them warm up."""
@@ -60,7 +65,8 @@ def retrofit(
         iterations: how many to train, at most.
         budget_minutes: of training; so many iterations as fit into it.
         data_root: folder of the data sets, in place of the config's.
-        options: dotted keys and their values, for the derived config.
+        options: dotted keys and their values, for the derived config, and those of the
+            network for the plain one as well.
         amp: train with automatic mixed precision.
         resume: go on with what an earlier call began in the work dir.
         verbose: as in :func:`build_runner`.
@@ -69,34 +75,47 @@ def retrofit(
         The figures of the validation, ``'before'`` and ``'after'``.
 
     Raises:
-        InputError: as in :func:`retrofit_config` and :func:`score_plain`, or the work
-            dir holds other files.
+        InputError: as in :func:`retrofit_config` and :func:`score_plain`, the work dir
+            holds other files, or what is resumed was begun in another way.
     """
-    plan, scores = work_dir / 'pointrend.py', work_dir / 'figures.json'
-    if resume and plan.is_file():
-        cfg = load_config(str(plan))
-    elif work_dir.is_dir() and any(one.name != 'before' for one in work_dir.iterdir()):
+    options = options or {}
+    if 'train_cfg.max_iters' in options:
         raise InputError(
-            f'--work-dir {work_dir} holds files: give another, or --resume to go on '
-            'with a retrofit that was stopped in it.'
+            'train_cfg.max_iters would leave the schedule as it is: give --iterations.'
         )
+    plan, scores = work_dir / 'pointrend.py', work_dir / 'figures.json'
+    is_begun = plan.is_file() and scores.is_file()
+    there = {one.name for one in work_dir.iterdir()} if work_dir.is_dir() else set()
+    if there - {'before'} and not (resume and is_begun):
+        what = 'holds no retrofit to go on with' if resume else 'holds files'
+        or_resume = ', or --resume to go on with its retrofit' if is_begun else ''
+        raise InputError(f'--work-dir {work_dir} {what}: give another{or_resume}.')
+    plain = deepcopy(plain)
+    own = f'model.{LEARNS}', 'model.train_only'
+    of_network = {k: v for k, v in options.items() if not k.startswith(own)}
+    plain.merge_from_dict(of_network)
+    cfg = retrofit_config(plain, checkpoint, point_head, iterations)
+    if data_root is not None:
+        set_data_root(cfg, data_root)
+    if amp:
+        use_amp(cfg)
+    cfg.merge_from_dict(options)
+    if is_begun:
+        begun = load_config(str(plan))
+        if budget_minutes is not None:
+            set_iterations(cfg, begun.train_cfg.max_iters)
+            cfg.merge_from_dict(options)
+        check_same_plan(cfg, begun, plan)
     else:
-        cfg = retrofit_config(plain, checkpoint, point_head, iterations)
-        if data_root is not None:
-            set_data_root(cfg, data_root)
-        cfg.merge_from_dict(options or {})
-        if amp:
-            use_amp(cfg)
-    if not scores.is_file():
         before = score_plain(cfg, plain, str(work_dir / 'before'), verbose=verbose)
         if budget_minutes is not None:
             fitting = int(60 * budget_minutes / seconds_an_iteration(cfg))
             set_iterations(cfg, max(1, min(iterations, fitting)))
+            cfg.merge_from_dict(options)
         write_config(cfg, plan)
         with atomic_write(scores) as temporary:
             dump(dict(before=before), temporary)
     figures = load(scores)
-    cfg = load_config(str(plan))
     training = run_of(cfg, work_dir, 'retrofit')
     guard_training(training)
     resume_latest(training)
@@ -116,6 +135,21 @@ def run_of(cfg: Config, work_dir: Path | str, name: str) -> Config:
     if cfg.get('visualizer'):  # MMEngine keeps one of each name, with its folder
         cfg.visualizer.name = name
     return cfg
+
+
+def check_same_plan(cfg: Config, begun: Config, plan: Path) -> None:
+    """Refuse to go on with a retrofit in another way than it was begun.
+
+    Raises:
+        InputError: the configs differ.
+    """
+    keys = sorted({*cfg, *begun} - {'work_dir', 'launcher'})
+    wrong = [key for key in keys if cfg.get(key) != begun.get(key)]
+    if wrong:
+        raise InputError(
+            f'{plan} was begun with another {name_some(wrong)}: repeat the command '
+            'that began it, with --resume, or give another --work-dir.'
+        )
 
 
 def write_config(cfg: Config, path: Path) -> None:
@@ -150,7 +184,7 @@ def retrofit_config(
         InputError: the model cannot host a point head, or the config lacks data.
     """
     cfg = deepcopy(plain)
-    kind = str(cfg.get('model', {}).get('type')).rpartition('.')[2]
+    kind = type_name(cfg.get('model', {}))
     if kind not in PLAIN:
         raise InputError(
             f'{plain.filename} has model.type={kind!r}: give the config of a plain '
@@ -163,12 +197,18 @@ def retrofit_config(
                 'and are scored on the other.'
             )
     init_default_scope(cfg.get('default_scope') or 'mmseg')
-    imports = cfg.setdefault('custom_imports', ConfigDict(imports=[]))
+    imports = cfg.get('custom_imports') or ConfigDict(imports=[])
     named = [imports.imports] if isinstance(imports.imports, str) else imports.imports
     imports.imports = [*dict.fromkeys([*named, 'mmseg_pointrend'])]
+    cfg.custom_imports = imports
     forget_pretrained_weights(cfg.model)
+    *others, last = listed_configs(cfg.model.decode_head)
+    if type_name(last) == 'PointHead':  # it gives way to ours
+        cfg.model.decode_head, cfg.model.num_stages = others, len(others)
+        known = {k: v for k, v in cfg.model.test_cfg.items() if k in TEST_KEYS}
+        cfg.model.train_cfg, cfg.model.test_cfg = {}, known
     host_point_head(cfg.model, point_head)
-    cfg.model.train_only = 'point_head'
+    cfg.model.train_only = LEARNS
     file = Path(checkpoint)  # or a URL
     cfg.load_from = str(file.resolve()) if file.is_file() else checkpoint
     cfg.resume = False
@@ -180,7 +220,7 @@ def retrofit_config(
     )
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.default_hooks = {
-        **(cfg.get('default_hooks') or {}),
+        'visualization': dict(type='SegVisualizationHook'),
         'timer': dict(type='IterTimerHook'),
         'logger': dict(type='LoggerHook', log_metric_by_epoch=False),
         'param_scheduler': dict(type='ParamSchedulerHook'),
@@ -188,12 +228,13 @@ def retrofit_config(
     }
     cfg.val_cfg = dict(type='ValLoop')
     metrics = filter(None, listed_configs(cfg.get('val_evaluator')))
-    ours = {str(one['type']).rpartition('.')[2]: one for one in metrics}
+    ours = {type_name(one): one for one in metrics}
     cfg.val_evaluator = [
-        ours.get('IoUMetric', dict(type='IoUMetric', iou_metrics=['mIoU'])),
-        ours.get('BoundaryIoUMetric', dict(type='BoundaryIoUMetric')),
+        ours.get(kind, ConfigDict(type=kind))
+        for kind in ('IoUMetric', 'BoundaryIoUMetric')
     ]
-    last = listed_configs(cfg.model.decode_head)[-1]
+    kinds = cfg.val_evaluator[0].get('iou_metrics') or []
+    cfg.val_evaluator[0].iou_metrics = [*dict.fromkeys(['mIoU', *kinds])]
     for metric in cfg.val_evaluator:
         metric.setdefault('ignore_index', last.get('ignore_index', 255))
     set_iterations(cfg, iterations)
@@ -254,14 +295,16 @@ def score_plain(
             the data set.
     """
     cfg = run_of(cfg, work_dir, 'before')
+    loaders = cfg.train_dataloader, cfg.val_dataloader
     cfg.model = deepcopy(plain.model)
     forget_pretrained_weights(cfg.model)
     keep_testing_only(cfg)
     cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
     runner = build_runner(cfg, verbose=verbose)
     content = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
-    found = runner.val_loop.dataloader.dataset.metainfo.get('classes')
-    check_classes(classes_in(content), found, cfg.load_from)
+    for one in find_datasets([loader.dataset for loader in loaders]):
+        found = DATASETS.build({**one, 'lazy_init': True}).metainfo.get('classes')
+        check_classes(classes_in(content), found, cfg.load_from)
     return {name: round(float(value), 2) for name, value in runner.val().items()}
 
 

@@ -12,11 +12,18 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import MODELS
+from torch import nn
 
 from mmseg_pointrend.datasets.checked import CheckedCityscapesDataset
 from mmseg_pointrend.engine.config import keep_testing_only, load_config
 from mmseg_pointrend.engine.hosting import forget_pretrained_weights, host_point_head
-from mmseg_pointrend.engine.retrofit import retrofit, retrofit_config, set_data_root
+from mmseg_pointrend.engine.retrofit import (
+    retrofit,
+    retrofit_config,
+    seconds_an_iteration,
+    set_data_root,
+    write_config,
+)
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder
@@ -135,13 +142,13 @@ def test_a_model_of_one_channel_learns_with_binary_losses():
 def test_a_retrofit_that_was_stopped_goes_on(
     plain, plain_checkpoint, tmp_path, monkeypatch
 ):
-    def run(folder: str, **keys: Any) -> Any:
+    def run(folder: str, *, resume: bool = False, **options: Any) -> Any:
         torch.manual_seed(0)
         return retrofit(
             *(plain, str(plain_checkpoint), deepcopy(TUNED), tmp_path / folder),
             iterations=4,
-            options={**SMALL, 'randomness.seed': 1},
-            **keys,
+            options={**SMALL, 'randomness.seed': 1, **options},
+            resume=resume,
         )
 
     whole = run('whole')
@@ -159,6 +166,10 @@ def test_a_retrofit_that_was_stopped_goes_on(
             run('halves')
     with pytest.raises(InputError, match='holds files: give another, or --resume'):
         run('halves')
+    with pytest.raises(InputError, match='was begun with another optim_wrapper: rep'):
+        run('halves', resume=True, **{'optim_wrapper.optimizer.lr': 1.0})
+    with pytest.raises(InputError, match='holds no retrofit to go on with: give anot'):
+        run('whole/before', resume=True)
     assert run('halves', resume=True) == whole
     plan = load_config(str(tmp_path / 'halves/pointrend.py'))
     assert plan.load_from == str(plain_checkpoint)
@@ -166,16 +177,31 @@ def test_a_retrofit_that_was_stopped_goes_on(
         assert value.equal(weights(tmp_path / 'halves/iter_4.pth')[name])
 
 
-def test_a_budget_of_minutes_means_fewer_iterations(plain, plain_checkpoint, tmp_path):
-    retrofit(
-        *(plain, str(plain_checkpoint), TUNED, tmp_path / 'run'),
-        iterations=10**6,
-        budget_minutes=0.01,
-        options=SMALL,
+def test_a_budget_of_minutes_means_fewer_iterations(
+    plain, plain_checkpoint, tmp_path, monkeypatch
+):
+    def run(**keys: Any) -> None:
+        retrofit(
+            *(plain, str(plain_checkpoint), TUNED, tmp_path / 'run'),
+            iterations=10**6,
+            options={**SMALL, 'default_hooks.checkpoint.interval': 1},
+            **keys,
+        )
+
+    measured = seconds_an_iteration(
+        retrofit_config(plain, str(plain_checkpoint), deepcopy(TUNED), 10)
     )
-    iterations = load_config(str(tmp_path / 'run/pointrend.py')).train_cfg.max_iters
-    assert 1 <= iterations < 1000
-    assert (tmp_path / f'run/iter_{iterations}.pth').is_file()
+    assert 0.001 < measured < 10
+    monkeypatch.setattr(f'{retrofit.__module__}.seconds_an_iteration', lambda _: 0.6)
+    run(budget_minutes=0.04)
+    cfg = load_config(str(tmp_path / 'run/pointrend.py'))
+    assert cfg.train_cfg.max_iters == 4
+    assert cfg.param_scheduler[-1].end == 4
+    assert cfg.default_hooks.checkpoint.interval == 1
+    assert (tmp_path / 'run/iter_4.pth').is_file()
+    run(budget_minutes=1, resume=True)
+    with pytest.raises(InputError, match='another default_hooks, param_scheduler'):
+        run(resume=True)
 
 
 def test_another_data_root_reaches_wrapped_data_sets():
@@ -199,8 +225,9 @@ def test_another_data_root_reaches_wrapped_data_sets():
 
 
 def test_what_cannot_be_sharpened_is_refused(plain, plain_checkpoint, tmp_path):
-    def run(cfg: Config, checkpoint: Path = plain_checkpoint) -> None:
-        retrofit(cfg, str(checkpoint), TUNED, tmp_path / 'run', iterations=2)
+    def run(cfg: Config, checkpoint: Path = plain_checkpoint, **keys: Any) -> None:
+        folder = tmp_path / 'run'
+        retrofit(cfg, str(checkpoint), TUNED, folder, iterations=2, **keys)
 
     other = deepcopy(plain)
     other.model.decode_head.type = 'DDRHead'
@@ -219,6 +246,12 @@ def test_what_cannot_be_sharpened_is_refused(plain, plain_checkpoint, tmp_path):
     other.val_dataloader.dataset.metainfo = dict(classes=classes)
     with pytest.raises(InputError, match='; road is bicycle: give the data set'):
         run(other)
+    other.train_dataloader.dataset.metainfo = dict(classes=classes)
+    other.val_dataloader.dataset.pop('metainfo')
+    with pytest.raises(InputError, match='; road is bicycle: give the data set'):
+        run(other)
+    with pytest.raises(InputError, match='give --iterations'):
+        run(plain, options={'train_cfg.max_iters': 3})
     content = torch.load(plain_checkpoint, weights_only=False)
     content['state_dict'] = {f'net.{k}': v for k, v in content['state_dict'].items()}
     torch.save(content, tmp_path / 'other.pth')
@@ -227,13 +260,108 @@ def test_what_cannot_be_sharpened_is_refused(plain, plain_checkpoint, tmp_path):
     assert not (tmp_path / 'run/pointrend.py').exists()
 
 
-def test_hooks_and_schedules_of_the_plain_config_are_not_taken(plain):
+def test_what_the_plain_config_has_beside_the_model_is_not_taken(plain):
     plain.custom_hooks = [dict(type='EMAHook')]
+    plain.default_hooks.ema = dict(type='EMAHook')
+    plain.custom_imports = None
     plain.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3)
+    plain.val_evaluator = dict(type='IoUMetric', iou_metrics=['mDice'], prefix='x')
     plain.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='x.pth')
     cfg = retrofit_config(plain, 'plain.pth', deepcopy(TUNED), 100)
     assert cfg.custom_hooks == []
+    assert 'ema' not in cfg.default_hooks
+    assert cfg.custom_imports.imports == ['mmseg_pointrend']
     assert cfg.train_cfg.max_iters == 100
+    assert cfg.val_evaluator[0].iou_metrics == ['mIoU', 'mDice']
     assert cfg.model.backbone.init_cfg is None
     assert plain.model.backbone.init_cfg.checkpoint == 'x.pth'
     assert cfg.param_scheduler[-1].end == 100
+
+
+def test_options_of_the_network_reach_both_scores(
+    plain, plain_checkpoint, tmp_path, monkeypatch
+):
+    seen = []
+
+    def score(cfg: Config, plain: Config, *_: Any, **__: Any) -> None:
+        seen.append((cfg.model, plain.model))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f'{retrofit.__module__}.score_plain', score)
+    with pytest.raises(KeyboardInterrupt):
+        retrofit(
+            *(plain, str(plain_checkpoint), deepcopy(TUNED), tmp_path / 'run'),
+            iterations=2,
+            options={**SMALL, 'model.decode_head.dropout_ratio': 0.3},
+        )
+    [(ours, before)] = seen
+    assert ours.decode_head.dropout_ratio == before.decode_head.dropout_ratio == 0.3
+    assert ours.point_head.num_points == 64
+    assert 'point_head' not in before
+    assert plain.model.decode_head.dropout_ratio != 0.3
+
+
+def test_a_point_head_of_mmsegmentation_gives_way():
+    name = 'pointhead_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480'
+    plain = load_config(str(ROOT / f'configs/{name}.py'))
+    cfg = retrofit_config(plain, 'plain.pth', deepcopy(TUNED), 10).model
+    assert [one.type for one in cfg.decode_head] == [plain.model.decode_head[0].type]
+    assert cfg.point_head.in_index[-1] == 'decode_head'
+    assert MODELS.build(cfg).num_classes == 11
+
+
+class Tokens(nn.Module):
+    """A backbone of one stride, whose further maps may come with a token."""
+
+    def __init__(self, in_channels: int, out_indices: Any, *, tokens: bool) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(in_channels, 16, 16, stride=16)
+        self.count = len(out_indices) if isinstance(out_indices, list) else 1
+        self.tokens = tokens
+
+    def forward(self, image: torch.Tensor) -> list:
+        one = self.embed(image)
+        others = [(one, one.mean((2, 3))) if self.tokens else one] * (self.count - 1)
+        return [one, *others]
+
+
+@pytest.mark.parametrize(
+    ('out_indices', 'tokens'),
+    [([1, 2], False), ([1, 2], True), (3, False)],
+)
+def test_a_transformer_of_one_stride_hosts_with_one_map(out_indices, tokens):
+    cfg = ConfigDict(
+        type='EncoderDecoder',
+        backbone=dict(
+            type=Tokens, in_channels=4, out_indices=out_indices, tokens=tokens
+        ),
+        decode_head=dict(type='FCNHead', in_channels=16, in_index=0, channels=8,
+                         num_convs=1, num_classes=1,
+                         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)),
+    )  # fmt: skip
+    host_point_head(cfg, deepcopy(TUNED))
+    assert cfg.point_head.in_index == [0, 'decode_head']
+    assert cfg.point_head.loss_decode[0].use_sigmoid
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='is for machines without a GPU')
+def test_mixed_precision_needs_a_gpu(plain, plain_checkpoint, tmp_path):
+    with pytest.raises(InputError, match='--amp needs an accelerator'):
+        retrofit(
+            *(plain, str(plain_checkpoint), TUNED, tmp_path / 'run'),
+            iterations=2,
+            amp=True,
+        )
+
+
+def test_the_config_of_a_retrofit_outlives_a_test_in_its_folder(
+    plain, plain_checkpoint, tmp_path
+):
+    cfg = retrofit_config(plain, str(plain_checkpoint), deepcopy(TUNED), 2)
+    path = tmp_path / 'pointrend.py'
+    write_config(cfg, path)
+    before = path.read_bytes()
+    cfg = load_config(str(path))
+    keep_testing_only(cfg)
+    build_runner(cfg)
+    assert path.read_bytes() == before
