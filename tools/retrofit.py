@@ -32,6 +32,11 @@ def parse_args() -> argparse.Namespace:
     add('--data-root', help="in place of the config's")
     add('--amp', action='store_true', help='train with automatic mixed precision')
     add('--resume', action='store_true', help='go on with what was stopped')
+    add(
+        '--config-only',
+        action='store_true',
+        help='write the config and stop, to train it by dist_train.sh',
+    )
     add_cfg_options(parser, 'train_dataloader.num_workers=4 randomness.seed=1')
     add_verbose(parser)
     args = parser.parse_args()
@@ -39,6 +44,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('--iterations: give at least 1.')
     if args.budget_minutes is not None and args.budget_minutes <= 0:
         parser.error('--budget-minutes: give a number above 0.')
+    if args.config_only and (args.budget_minutes is not None or args.resume):
+        parser.error('--config-only: leave out --budget-minutes and --resume.')
     return args
 
 
@@ -58,15 +65,17 @@ def main(args: argparse.Namespace) -> None:
         options=args.cfg_options,
         amp=args.amp,
         resume=args.resume,
+        config_only=args.config_only,
         verbose=args.verbose,
     )
+    config = shlex.quote(str(args.work_dir / 'pointrend.py'))
+    if args.config_only:
+        print(f'tools/dist_train.sh {config} GPUS --work-dir DIR')
+        return
     print_gain(figures)
     checkpoint = Path((args.work_dir / 'last_checkpoint').read_text().strip())
-    files = (
-        shlex.quote(str(args.work_dir / 'pointrend.py')),
-        shlex.quote(str(checkpoint)),
-    )
-    print('python tools/predict.py', *files, 'IMAGES --out predictions')
+    file = shlex.quote(str(checkpoint))
+    print(f'python tools/predict.py {config} {file} IMAGES --out predictions')
 
 
 if __name__ == '__main__':

@@ -76,7 +76,6 @@ def new_config(
     yield from found[1].describe(f'to validate{held_out}')
     yield from own_labels.describe(sample, classes)
     for path, pairs in zip(lists, found, strict=True):
-        path.unlink(missing_ok=True)
         if pairs.is_partial:
             write_text(path, ''.join(f'{name}\n' for name in pairs.names))
     base = 'plain_own_data' if plain else 'own_data'
@@ -84,6 +83,9 @@ def new_config(
     if text.count('\n') > LINES:
         text = config_text(base, found, lists, sample, classes, [])
     write_text(out, text)
+    for path, pairs in zip(lists, found, strict=True):
+        if not pairs.is_partial:
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

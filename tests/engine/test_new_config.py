@@ -178,6 +178,19 @@ def test_given_folders_validate_and_images_without_label_are_left_out(tmp_path):
     assert 'ann_file' not in cfg.val_dataloader.dataset
 
 
+def test_what_validates_is_not_trained_on(tmp_path):
+    make_pairs(tmp_path)
+    inside = dict(images='images/late/{}.jpg', labels='labels/late/{}.png')
+    make_pairs(tmp_path, number=2, **inside)
+    late = tmp_path / 'images/late', tmp_path / 'labels/late'
+    cfg, _ = written(tmp_path, val=late)
+    assert [len(labels_of(cfg, split)) for split in ('train', 'val')] == [6, 2]
+    assert not any('late' in name for name in labels_of(cfg, 'train'))
+    both = tmp_path / 'images', tmp_path / 'labels'
+    with pytest.raises(InputError, match='images are among those to validate: give'):
+        written(tmp_path, val=both, overwrite=True)
+
+
 @pytest.mark.parametrize('label', ['{}_mask.png', '{}.png'])
 def test_one_folder_may_hold_both(tmp_path, label):
     image = '{}.png' if 'mask' in label else '{}.jpeg'
@@ -270,13 +283,25 @@ def test_what_cannot_be_guessed_is_refused(tmp_path, folders, options, spoil, se
     assert not [*tmp_path.glob('*.*')]
 
 
-def test_nothing_is_overwritten_unless_asked(tmp_path):
+def test_nothing_is_overwritten_unless_asked(tmp_path, monkeypatch):
+    def fill_disk(*args):
+        raise OSError(28, 'No space left on device')
+
     make_pairs(tmp_path)
     written(tmp_path)
     (tmp_path / 'my config.py').write_text('mine')
     with pytest.raises(InputError, match=r'my config.py, .*_train.txt, .*--overwrite'):
         written(tmp_path)
     assert (tmp_path / 'my config.py').read_text() == 'mine'
+    other = make_pairs(tmp_path / 'other')
+    val = other / 'images', other / 'labels'
+    with monkeypatch.context() as patch:
+        patch.setattr('os.fsync', fill_disk)
+        with pytest.raises(InputError):
+            written(tmp_path, val=val, overwrite=True)
+    assert (tmp_path / 'my config_val.txt').exists()
+    written(tmp_path, val=val, overwrite=True)
+    assert not (tmp_path / 'my config_val.txt').exists()
     written(tmp_path, overwrite=True)
     with pytest.raises(InputError, match=r'--out .*/x.yaml: give a name that ends'):
         [*new_config((tmp_path, tmp_path), None, tmp_path / 'x.yaml')]

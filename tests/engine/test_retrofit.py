@@ -19,11 +19,10 @@ from mmseg_pointrend.engine.config import keep_testing_only, load_config
 from mmseg_pointrend.engine.hosting import forget_pretrained_weights, host_point_head
 from mmseg_pointrend.engine.retrofit import (
     retrofit,
-    retrofit_config,
     seconds_an_iteration,
-    set_data_root,
     write_config,
 )
+from mmseg_pointrend.engine.retrofit_config import retrofit_config, set_data_root
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder
@@ -352,6 +351,26 @@ def test_mixed_precision_needs_a_gpu(plain, plain_checkpoint, tmp_path):
             iterations=2,
             amp=True,
         )
+
+
+def test_the_config_alone_trains_on_two_processes(
+    tiny_config, plain_checkpoint, tmp_path
+):
+    folder = tmp_path / 'sharp'
+    command = (
+        *(sys.executable, 'tools/retrofit.py', tiny_config.with_name('plain.py')),
+        *(plain_checkpoint, '--work-dir', folder, '--iterations', 3, '--config-only'),
+    )
+    result = run_tool(*command, '--cfg-options', 'model.point_head.num_points=64')
+    assert result.stdout.startswith(f'tools/dist_train.sh {folder}/pointrend.py GPUS')
+    assert [*folder.iterdir()] == [folder / 'pointrend.py']
+    result = run_tool(
+        *('tools/dist_train.sh', folder / 'pointrend.py', 2),
+        *('--work-dir', folder / 'run'),
+    )
+    assert result.returncode == 0, result.stderr
+    before, after = weights(plain_checkpoint), weights(folder / 'run/iter_3.pth')
+    assert all(value.equal(after[name]) for name, value in before.items())
 
 
 def test_the_config_of_a_retrofit_outlives_a_test_in_its_folder(

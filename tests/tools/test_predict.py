@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 from mmseg.apis import inference_model, init_model
+from mmseg.registry import MODELS
 from PIL import Image
 
 from mmseg_pointrend.engine.config import load_config
 from mmseg_pointrend.engine.prediction import run
 from mmseg_pointrend.engine.prediction.inputs import find_images, find_video
-from mmseg_pointrend.engine.prediction.model import Prediction
+from mmseg_pointrend.engine.prediction.model import Prediction, meta_of
 from mmseg_pointrend.engine.prediction.run import predict_files
 from mmseg_pointrend.engine.prediction.writing import film, overlay, write_files
 from mmseg_pointrend.errors import InputError
@@ -110,6 +111,27 @@ def test_a_plain_model_predicts_whole_images_and_windows(
     assert len(files_in(tmp_path / 'out/labels')) == 3
     with pytest.raises(InputError, match='EncoderDecoder has no points to draw'):
         predict(folder, config='plain.py', points=True, overwrite=True)
+
+
+def test_the_pipeline_of_wrapped_data_is_found(predict, tiny_config, scenes, tmp_path):
+    dataset = load_config(str(tiny_config)).val_dataloader.dataset
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
+    options = {
+        'test_pipeline': None,
+        'test_dataloader': None,
+        'val_dataloader': dict(dataset=dict(_delete_=True, **wrapped)),
+    }
+    assert predict(scenes / 'leftImg8bit/val', options=options)
+    assert len(files_in(tmp_path / 'out/labels')) == 3
+
+
+def test_classes_of_old_checkpoints_and_colours_of_the_data_set(tiny_config):
+    cfg = load_config(str(tiny_config))
+    model = MODELS.build(cfg.model)
+    names = [f'class {i}' for i in range(19)]
+    meta = meta_of(model, dict(meta=dict(CLASSES=names)), cfg)
+    assert meta['classes'] == tuple(names)
+    assert meta['palette'][0].tolist() == [128, 64, 128]
 
 
 def test_a_file_that_cannot_be_read_is_named_and_others_go_on(
@@ -267,7 +289,8 @@ def touch(folder, *names):
 
 def test_files_are_named_below_what_was_given(tmp_path):
     touch(tmp_path, 'a/0.png', 'a/b/0.JPG', 'a/b/note.txt', 'a/.hidden.png')
-    touch(tmp_path, 'a/out/labels/0.png', 'c.x/0.png', '1/0.png')
+    touch(tmp_path, 'a/out/labels/0.png', 'a/.ipynb_checkpoints/0.png')
+    touch(tmp_path, 'c.x/0.png', '1/0.png')
     a, c = tmp_path / 'a', tmp_path / 'c.x'
     found = find_images([str(a)], a / 'out')
     assert list(found.values()) == ['0', 'b/0']
@@ -282,6 +305,9 @@ def test_files_are_named_below_what_was_given(tmp_path):
     assert sorted(found.values()) == ['0.jpg', '0.png', 'b/0']
     with pytest.raises(InputError, match='holds no images'):
         find_images([str(a / 'out')], a / 'out')
+    with pytest.raises(InputError, match='where results are written: give another --o'):
+        find_images([str(a / 'out/labels/0.png')], a / 'out')
+    assert len(find_images([str(a)], a)) == 4  # those of another run, too
     with pytest.raises(InputError, match='gone does not exist'):
         find_images(['gone'], a)
 

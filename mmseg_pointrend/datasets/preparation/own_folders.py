@@ -73,19 +73,34 @@ def find_splits(
 
     Args:
         given: folders of the images and labels to train on, or of all.
-        val: those to validate; without, they are looked for in folders called ``train``
-            and ``val`` below or beside those given, or every fifth pair is held out.
+        val: those to validate, which are not trained on; without, they are looked for
+            in folders called ``train`` and ``val`` below or beside those given, or
+            every fifth pair is held out.
         label_suffix: as in :func:`find_pairs`.
 
     Raises:
-        InputError: as in :func:`find_pairs`, or there is one pair alone.
+        InputError: as in :func:`find_pairs`, or there is none to train on.
     """
     train = given
     if val is None:
         train, val = next(named_folders(given), (given, None))
     pairs = find_pairs(train, label_suffix)
     if val is not None:
-        return [pairs, find_pairs(val, rule=pairs.rule)]
+        held_out = find_pairs(val, rule=pairs.rule)
+        validated = {held_out.files(name)[0].resolve() for name in held_out.names}
+        rest = [
+            name
+            for name in pairs.names
+            if pairs.files(name)[0].resolve() not in validated
+        ]
+        if not rest:
+            raise InputError(
+                f'all images of {train[0]} are among those to validate: give others to '
+                'train on.'
+            )
+        if len(rest) < len(pairs.names):
+            pairs = replace(pairs, names=rest, is_partial=True)
+        return [pairs, held_out]
     if len(pairs.names) < 2:
         raise InputError(
             f'{train[0]} has one image with a label: give two, one to train on and one '

@@ -13,6 +13,8 @@ IMAGES = {
     *('.tif', '.tiff', '.webp'),
 }
 """Suffixes of the files that are taken out of a folder."""
+WRITTEN = 'labels', 'overlays', 'probabilities', 'points'
+"""Folders of what is written."""
 VIDEOS = {
     *('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts', '.ogv'),
     *('.webm', '.wmv'),
@@ -73,7 +75,7 @@ def find_images(inputs: Sequence[str], out: Path) -> dict[Path, str]:
 
     Args:
         inputs: files and folders.
-        out: a folder whose files do not count.
+        out: folder for the results, which do not count.
 
     Returns:
         Of each image the name of what is written for it, without a suffix: that of the
@@ -81,8 +83,8 @@ def find_images(inputs: Sequence[str], out: Path) -> dict[Path, str]:
         their suffix alone, it is a part of the name.
 
     Raises:
-        InputError: one does not exist, a folder holds no image, or two images would
-            have the same name.
+        InputError: one does not exist or could be written over, a folder holds no
+            image, or two images would have the same name.
     """
     found: dict[Path, Path] = {}
     seen = set()
@@ -114,17 +116,28 @@ def images_in(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
     if not source.exists():
         raise InputError(f'{source} does not exist: check the path.')
     if not source.is_dir():
+        if is_written(source, out):
+            raise InputError(
+                f'{source} is where results are written: give another --out.'
+            )
         yield source, Path(source.name)
         return
     count = 0
     for path in sorted(source.rglob('*')):
-        hidden = path.name.startswith('.')
+        name = path.relative_to(source)
+        hidden = any(part.startswith('.') for part in name.parts)
         if path.suffix.lower() not in IMAGES or hidden or not path.is_file():
             continue
-        if out.resolve() not in path.resolve().parents:
+        if not is_written(path, out):
             count += 1
-            yield path, path.relative_to(source)
+            yield path, name
     if count == 0:
         raise InputError(
             f'{source} holds no images ({name_some(sorted(IMAGES))}): check the path.'
         )
+
+
+def is_written(path: Path, out: Path) -> bool:
+    """Tell whether a file is in one of the folders for results."""
+    folders = {out.resolve() / name for name in WRITTEN}
+    return not folders.isdisjoint(path.resolve().parents)

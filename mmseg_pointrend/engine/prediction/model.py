@@ -140,16 +140,18 @@ def meta_of(
     """Find names and colours of the classes of a model.
 
     Returns:
-        ``palette``, uint8, (K, 3), RGB, and ``classes``, which is empty if nothing
-        names as many classes as the model has. The colours are then drawn by lot.
+        ``palette``, uint8, (K, 3), RGB, and ``classes``. If nothing has as many as the
+        model, the colours are drawn by lot and there are no names.
     """
     count = classes_of(model)
-    for found in metas(checkpoint, cfg):
-        classes, palette = (found.get(key) or () for key in ('classes', 'palette'))
-        if len(classes) == len(palette) == count:
-            return dict(classes=tuple(classes), palette=np.array(palette, np.uint8))
     colours = np.random.default_rng(0).integers(0, 256, (count, 3), dtype=np.uint8)
-    return dict(classes=(), palette=colours)
+    found: dict[str, Any] = {}
+    for meta in metas(checkpoint, cfg):
+        for key in ('classes', 'palette'):
+            if len(meta.get(key) or ()) == count:
+                found.setdefault(key, meta[key])
+    palette = np.array(found.get('palette', colours), np.uint8)
+    return dict(classes=tuple(found.get('classes', ())), palette=palette)
 
 
 def metas(checkpoint: Mapping[str, Any], cfg: Config) -> Iterator[Mapping[str, Any]]:

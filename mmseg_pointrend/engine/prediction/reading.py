@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
+from mmseg_pointrend.datasets.validation import find_datasets
 from mmseg_pointrend.errors import InputError
 
 
@@ -36,7 +37,7 @@ class Reader:
     """The test pipeline of a config, without what loads labels.
 
     Args:
-        cfg: with ``test_pipeline``, MMSegmentation's name, or ``test_dataloader``.
+        cfg: with ``test_pipeline``, MMSegmentation's name, or a loader of data sets.
         arrays: whether it gets arrays instead of file names.
 
     Raises:
@@ -44,12 +45,17 @@ class Reader:
     """
 
     def __init__(self, cfg: Config, *, arrays: bool) -> None:
-        loader = cfg.get('test_dataloader') or {}
-        steps = cfg.get('test_pipeline') or loader.get('dataset', {}).get('pipeline')
+        loaders = [cfg.get(f'{split}_dataloader') or {} for split in ('test', 'val')]
+        datasets = find_datasets([loader.get('dataset') for loader in loaders])
+        pipelines = [
+            cfg.get('test_pipeline'),
+            *(one.get('pipeline') for one in datasets),
+        ]
+        steps = next(filter(None, pipelines), None)
         if not steps:
             raise InputError(
-                f'{cfg.filename} has neither test_pipeline nor '
-                'test_dataloader.dataset.pipeline: add test_pipeline.'
+                f'{cfg.filename} has neither test_pipeline nor a pipeline in '
+                'test_dataloader.dataset or val_dataloader.dataset: add test_pipeline.'
             )
         steps = [dict(step) for step in steps if not loads_labels(step['type'])]
         if arrays:
