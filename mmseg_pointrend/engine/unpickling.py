@@ -9,6 +9,7 @@ arguments, and :func:`checked` makes from them what they stand for, or refuses.
 from __future__ import annotations
 
 import pickle
+from _codecs import encode
 from collections import Counter, OrderedDict
 from math import prod
 from typing import Any
@@ -196,17 +197,42 @@ def refused(name: str) -> pickle.UnpicklingError:
     return pickle.UnpicklingError(f'the file asks {name}, as no MMEngine checkpoint')
 
 
+ARRAYS: dict[str, type[Record]] = {
+    'numpy.ndarray': Record,
+    'numpy.dtype': Dtype,
+    **{
+        f'numpy.{core}.multiarray.{name}': kind
+        for core in ('core', '_core')
+        for name, kind in (('_reconstruct', Array), ('scalar', Number))
+    },
+}
+"""What numpy's arrays and numbers ask for, and the records made instead."""
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads a pickle of plain values and numpy arrays, as records."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Find what may be called.
+
+        Raises:
+            pickle.UnpicklingError: it is no part of an array.
+        """
+        asked = f'{module}.{name}'
+        if asked == '_codecs.encode':  # bytes, in pickles that Python 2 can read
+            return encode
+        if asked not in ARRAYS:
+            raise refused(asked)
+        return ARRAYS[asked]
+
+
 def allow_mmengine_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read MMEngine's checkpoints, as records."""
-    modules = ('numpy.core.multiarray', 'numpy._core.multiarray')
     torch.serialization.add_safe_globals(
         [
             (History, 'mmengine.logging.history_buffer.HistoryBuffer'),
             (Method, 'builtins.getattr'),
             (Bytes, 'builtins.bytes'),
-            (Record, 'numpy.ndarray'),
-            (Dtype, 'numpy.dtype'),
-            *((Array, f'{module}._reconstruct') for module in modules),
-            *((Number, f'{module}.scalar') for module in modules),
+            *((kind, name) for name, kind in ARRAYS.items()),
         ]
     )
