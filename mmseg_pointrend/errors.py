@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from mmseg_pointrend.failures import sentence_of
@@ -56,7 +56,7 @@ def fix_of(error: OSError) -> str | None:
 
 
 @contextmanager
-def exit_with_sentence() -> Iterator[None]:
+def exit_with_sentence(say: Callable[[str], str] = str) -> Iterator[None]:
     """Turn an :class:`InputError` into ``error: <sentence>`` and exit status 1.
 
     An error from a data loader's worker process arrives with that process's
@@ -64,6 +64,9 @@ def exit_with_sentence() -> Iterator[None]:
     file and a place that must not be read or written can be mended by users, too, and
     so can what :mod:`mmseg_pointrend.failures` knows, whose traceback goes to the log.
     Other errors pass.
+
+    Args:
+        say: makes of the sentence what is printed.
     """
     try:
         yield
@@ -82,7 +85,7 @@ def exit_with_sentence() -> Iterator[None]:
             sentence = f'{last_line}: {fix}.'
         else:
             raise
-    print(f'error: {sentence}', file=sys.stderr)
+    print(f'error: {say(sentence)}', file=sys.stderr)
     raise SystemExit(1)
 
 

@@ -273,7 +273,7 @@ FAILURES = [
         '',
         r'\w+Error: .*EADDRINUSE',
         'the port MASTER_PORT is in use by another process: set another, such as '
-        'PORT=29501 tools/dist_train.sh.',
+        'torchrun --master_port=29501 or PORT=29501 tools/dist_train.sh.',
     ),
 ]
 

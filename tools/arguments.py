@@ -1,13 +1,42 @@
 """What the commands of this folder share, without an import that takes time.
 
-A command parses its arguments first and imports torch, MMEngine and the package only in
-its ``main``, so that ``--help`` and wrong arguments are answered at once.
+A command is a file with a docstring, whose first line ``pointrend --help`` shows;
+``add_arguments(parser)``; ``check(parser, args)`` where arguments can contradict each
+other; and ``main(args)``. It imports torch, MMEngine and the package only in its
+``main``, so that ``--help`` and wrong arguments are answered at once.
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Callable
+
+
+def parse(
+    doc: str,
+    add_arguments: Callable[[ArgumentParser], None],
+    check: Callable[[ArgumentParser, Namespace], None] | None = None,
+) -> Namespace:
+    """Read the arguments of a command that runs as a file.
+
+    Args:
+        doc: what the command does.
+        add_arguments: adds them to a parser.
+        check: ends with ``parser.error`` where they contradict each other.
+    """
+    parser = ArgumentParser(
+        description=doc, formatter_class=RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    args = parser.parse_args()
+    if check:
+        check(parser, args)
+    return args
 
 
 def key_value(text: str) -> str:
@@ -32,7 +61,7 @@ def add_cfg_options(parser: ArgumentParser, example: str) -> None:
     )
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_run_arguments(parser: ArgumentParser) -> None:
     """Add the arguments that ``tools/train.py`` and ``tools/test.py`` share."""
     parser.add_argument('--work-dir', help='where logs and checkpoints go')
     add_cfg_options(parser, 'model.pretrained=None train_cfg.max_iters=100')
@@ -51,17 +80,22 @@ def add_verbose(parser: ArgumentParser) -> None:
     )
 
 
-def run(main: Callable[[Namespace], None], args: Namespace) -> None:
+def run(
+    main: Callable[[Namespace], None],
+    args: Namespace,
+    say: Callable[[str], str] = str,
+) -> None:
     """Call ``main(args)``; what a user can mend ends in one sentence and status 1.
 
-    ``args.cfg_options``, if any, is a dictionary by then, as MMEngine reads it.
+    ``args.cfg_options``, if any, is a dictionary by then, as MMEngine reads it. ``say``
+    makes of the sentence what is printed.
     """
     try:
         try:
             from mmseg_pointrend.errors import exit_with_sentence
         except ImportError as error:
             raise SystemExit(f'error: {error}') from None
-        with exit_with_sentence():
+        with exit_with_sentence(say):
             if hasattr(args, 'cfg_options'):
                 args.cfg_options = dictionary(args.cfg_options)
             main(args)

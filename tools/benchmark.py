@@ -1,4 +1,4 @@
-"""Times MMSegmentation's models and ours in turn, in one process.
+"""Time MMSegmentation's models and ours in turn, in one process.
 
 tools/benchmark.py --json work_dirs/benchmark.json
 tools/benchmark.py --device cuda --autocast bf16 --measure tail --classes 150
@@ -6,20 +6,17 @@ tools/benchmark.py --device cuda --autocast bf16 --measure tail --classes 150
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import run
+from arguments import parse, run
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 CONTENDERS = 'plain', 'plain-d8', 'mmseg', 'ours', 'ours-retrofit', 'ours-compiled'
 MEASURES = 'train', 'train-memory', 'flops', 'predict', 'tail', 'memory'
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     size = dict(type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'))
     add(
@@ -45,10 +42,9 @@ def parse_args() -> argparse.Namespace:
     add('--repeat', type=int, default=10, help='timed calls of each model')
     add('--seed', type=int, default=0)
     add('--json', type=Path, help='file for the figures')
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.studies.speed.runner import run_benchmark
     from mmseg_pointrend.studies.speed.settings import Settings
 
@@ -56,4 +52,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))

@@ -5,16 +5,15 @@ tools/check_dataset.py configs/pointrend_deeplabv3plus_cityscapes.py --workers 8
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import add_cfg_options, run
+from arguments import add_cfg_options, parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--split',
@@ -31,10 +30,9 @@ def parse_args() -> argparse.Namespace:
     )
     add_cfg_options(parser, 'train_dataloader.dataset.data_root=PATH')
     parser.add_argument('--json', type=Path, help='write all findings to this file')
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.datasets.reports import as_json, has_errors, summary
     from mmseg_pointrend.engine.agreement import check_data_and_model
     from mmseg_pointrend.engine.config import load_config
@@ -51,4 +49,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))

@@ -10,11 +10,11 @@ What is done is not done again and what was stopped continues, so a second call 
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import add_cfg_options, run
+from arguments import add_cfg_options, parse, run
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 NAME = '{}_efficientnet-lite0-{}_1xb4-2k_camvid-360x480.py'
@@ -27,10 +27,7 @@ CONTENDERS = {
 BASE = 'base'
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add('--data-root', required=True, help='folder that prepare_camvid.py made')
     add('--work-dir', type=Path, required=True, help='outside of the repository')
@@ -43,15 +40,16 @@ def parse_args() -> argparse.Namespace:
     add('--name', help='of the run of a single contender with other --cfg-options')
     add_cfg_options(parser, 'model.point_head.detach=False')
     add('--workers', type=int, default=1, help='processes that load training images')
-    args = parser.parse_args()
+
+
+def check(parser: ArgumentParser, args: Namespace) -> None:
     if args.name and (len(args.contenders) != 1 or args.name in (BASE, *CONTENDERS)):
         parser.error('--name is for one of --contenders, and is a new name.')
     if args.cfg_options and not args.name:
         parser.error('--cfg-options make another contender: give it a --name.')
-    return args
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmengine import dump
 
     from mmseg_pointrend.engine.config import load_config
@@ -100,4 +98,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments, check))

@@ -8,16 +8,13 @@ resize, PointRend, the pixels put right and wrong, and a zoom.
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import add_cfg_options, run
+from arguments import add_cfg_options, parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add('config', help='config file of a model with points')
     add('checkpoint', help='checkpoint file')
@@ -31,13 +28,14 @@ def parse_args() -> argparse.Namespace:
     )
     add('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     add_cfg_options(parser, 'val_dataloader.dataset.data_root=PATH')
-    args = parser.parse_args()
+
+
+def check(parser: ArgumentParser, args: Namespace) -> None:
     if args.count < 1:
         parser.error('--count: give at least 1.')
-    return args
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmengine.device import get_device
 
     from mmseg_pointrend.engine.config import load_config
@@ -55,4 +53,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments, check))

@@ -5,16 +5,13 @@ tools/instance_masks.py --out work_dirs/instance_masks.png
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import run
+from arguments import parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--out', type=Path, default=Path('work_dirs/instance_masks.png'), help='PNG'
     )
@@ -29,10 +26,9 @@ def parse_args() -> argparse.Namespace:
         help='what the MLP sees while rendering',
     )
     parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.studies.instance_masks.example import run_example
 
     run_example(
@@ -45,4 +41,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))

@@ -6,13 +6,12 @@ Example:
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 
-from arguments import run
+from arguments import parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('out_dir', help='folder of the data set')
     parser.add_argument('--train', type=int, default=96, help='training scenes')
     parser.add_argument('--val', type=int, default=16, help='validation scenes')
@@ -30,10 +29,9 @@ def parse_args() -> argparse.Namespace:
         '--supersampling', type=int, default=3, help='odd samples per pixel side'
     )
     parser.add_argument('--workers', type=int, default=1, help='processes')
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.studies.demo.street_scenes import write_dataset
 
     write_dataset(
@@ -49,4 +47,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))

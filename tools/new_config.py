@@ -8,20 +8,15 @@ and so is what --classes calls void. Nothing is guessed that the labels do not t
 
 from __future__ import annotations
 
-import argparse
 import os
 import warnings
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import run
-
-TOOLS = Path(__file__).resolve().parent
+from arguments import parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add('--images', type=Path, required=True, help='folder of the images')
     add('--labels', type=Path, required=True, help='folder of the labels')
@@ -43,13 +38,14 @@ def parse_args() -> argparse.Namespace:
     add('--out', type=Path, default=Path('my_config.py'), help='default: my_config.py')
     add('--plain', action='store_true', help='a model without point head, to retrofit')
     add('--overwrite', action='store_true', help='replace a config that exists')
-    args = parser.parse_args()
+
+
+def check(parser: ArgumentParser, args: Namespace) -> None:
     if (args.val_images is None) != (args.val_labels is None):
         parser.error('--val-images and --val-labels: give both or none.')
-    return args
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     warnings.filterwarnings('ignore', module='mmseg')  # of itself
     from mmseg_pointrend.datasets.reports import findings_of, has_errors
     from mmseg_pointrend.engine.agreement import check_data_and_model
@@ -74,9 +70,9 @@ def main(args: argparse.Namespace) -> None:
     if has_errors(found):
         raise SystemExit(1)
     print('Next:')
-    for command in next_commands(cfg, TOOLS, plain=args.plain):
+    for command in next_commands(cfg, plain=args.plain):
         print(f'  {command}')
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments, check))

@@ -10,16 +10,13 @@ DIR/overlays the images under these colours. Works with any MMSegmentation confi
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import add_cfg_options, run
+from arguments import add_cfg_options, parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add('config', help='config file')
     add('checkpoint', help='checkpoint file')
@@ -50,13 +47,14 @@ def parse_args() -> argparse.Namespace:
     add('--frames', type=int, metavar='N', help='at most, of a video or a camera')
     add('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     add_cfg_options(parser, "model.test_cfg.mode='whole'")
-    args = parser.parse_args()
+
+
+def check(parser: ArgumentParser, args: Namespace) -> None:
     if args.frames is not None and args.frames < 1:
         parser.error('--frames: give at least 1.')
-    return args
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmengine.device import get_device
 
     from mmseg_pointrend.engine.config import load_config
@@ -78,4 +76,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments, check))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+from argparse import ArgumentParser, Namespace
 
-from arguments import run
+from arguments import parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         'source',
         help='the folder with train, trainannot, ... (SegNet), or with '
@@ -35,10 +34,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='take a partial data set: do not ask for 367/101/233 pairs',
     )
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.datasets.preparation.prepare_camvid import prepare_camvid
 
     prepare_camvid(
@@ -51,4 +49,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+from argparse import ArgumentParser, Namespace
 
-from arguments import run
+from arguments import parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('root', help='the folder with leftImg8bit and gtFine')
     parser.add_argument(
         '--workers',
@@ -22,10 +21,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='take a partial data set: do not ask for 2975/500/1525 images',
     )
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.datasets.preparation.prepare_cityscapes import (
         prepare_cityscapes,
     )
@@ -34,4 +32,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))

@@ -8,19 +8,16 @@ checkpoints of the whole model.
 
 from __future__ import annotations
 
-import argparse
 import shlex
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import add_cfg_options, add_verbose, run
+from arguments import add_cfg_options, add_verbose, parse, run
 
 TUNED = Path(__file__).parents[1] / 'configs/_base_/point_heads/tuned.py'
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add('config', help='config file of the plain model')
     add('checkpoint', help='its checkpoint')
@@ -35,21 +32,23 @@ def parse_args() -> argparse.Namespace:
     add(
         '--config-only',
         action='store_true',
-        help='write the config and stop, to train it by dist_train.sh',
+        help='write the config and stop, to train it on several GPUs',
     )
     add_cfg_options(parser, 'train_dataloader.num_workers=4 randomness.seed=1')
     add_verbose(parser)
-    args = parser.parse_args()
+
+
+def check(parser: ArgumentParser, args: Namespace) -> None:
     if args.iterations < 1:
         parser.error('--iterations: give at least 1.')
     if args.budget_minutes is not None and args.budget_minutes <= 0:
         parser.error('--budget-minutes: give a number above 0.')
     if args.config_only and (args.budget_minutes is not None or args.resume):
         parser.error('--config-only: leave out --budget-minutes and --resume.')
-    return args
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
+    from mmseg_pointrend.engine.commands import short, start
     from mmseg_pointrend.engine.config import load_config
     from mmseg_pointrend.engine.retrofit import retrofit
     from mmseg_pointrend.studies.accuracy.report import print_gain
@@ -68,15 +67,15 @@ def main(args: argparse.Namespace) -> None:
         config_only=args.config_only,
         verbose=args.verbose,
     )
-    config = shlex.quote(str(args.work_dir / 'pointrend.py'))
+    config = args.work_dir / 'pointrend.py'
     if args.config_only:
-        print(f'tools/dist_train.sh {config} GPUS --work-dir DIR')
+        print(shlex.join([*start('train', config, 'GPUS'), '--work-dir', 'DIR']))
         return
     print_gain(figures)
-    checkpoint = Path((args.work_dir / 'last_checkpoint').read_text().strip())
-    file = shlex.quote(str(checkpoint))
-    print(f'python tools/predict.py {config} {file} IMAGES --out predictions')
+    checkpoint = short((args.work_dir / 'last_checkpoint').read_text().strip())
+    rest = checkpoint, 'IMAGES', '--out', 'predictions'
+    print(shlex.join([*start('predict', config), *rest]))
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments, check))

@@ -5,16 +5,13 @@ tools/score.py CONFIG CHECKPOINT --points 0 256 1024 4096 --plot curve.png
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import add_cfg_options, run
+from arguments import add_cfg_options, parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
@@ -37,15 +34,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--plot', type=Path, help='PNG of accuracy against points')
     parser.add_argument('--work-dir', help='where logs go')
     add_cfg_options(parser, 'test_evaluator.1.dilation=3')
-    args = parser.parse_args()
+
+
+def check(parser: ArgumentParser, args: Namespace) -> None:
     if args.plot and not args.points:
         parser.error('--plot draws accuracy against points: give --points, too.')
     if any(count < 0 for count in args.points):
         parser.error('--points: give budgets of at least 0.')
-    return args
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmengine import dump
 
     from mmseg_pointrend.engine.config import load_config
@@ -73,4 +71,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments, check))

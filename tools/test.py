@@ -5,13 +5,12 @@ tools/test.py configs/pointrend_deeplabv3plus_cityscapes.py CHECKPOINT
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 
-from arguments import add_arguments, add_verbose, run
+from arguments import add_run_arguments, add_verbose, parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Evaluate a checkpoint')
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='folder for predicted label maps (PNG)')
@@ -31,12 +30,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='torch.compile: minutes for the first image of each size, then faster',
     )
-    add_arguments(parser)
+    add_run_arguments(parser)
     add_verbose(parser)
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.engine.config import (
         draw_predictions,
         keep_testing_only,
@@ -74,4 +72,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))

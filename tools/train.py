@@ -5,13 +5,12 @@ tools/train.py configs/pointrend_deeplabv3plus_cityscapes.py --work-dir work_dir
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 
-from arguments import add_arguments, add_verbose, run
+from arguments import add_run_arguments, add_verbose, parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train a segmentor')
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--resume',
@@ -21,12 +20,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--amp', action='store_true', help='train with automatic mixed precision'
     )
-    add_arguments(parser)
+    add_run_arguments(parser)
     add_verbose(parser)
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.engine.config import (
         guard_training,
         load_config,
@@ -54,4 +52,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))

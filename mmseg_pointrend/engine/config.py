@@ -14,7 +14,7 @@ from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 from mmseg.registry import HOOKS, METRICS
 
-from mmseg_pointrend.compat import CONFIGS
+from mmseg_pointrend.compat import CONFIGS, find_base_or_ours
 from mmseg_pointrend.engine.checkpoints import POINTER, last_good_checkpoint
 from mmseg_pointrend.errors import InputError, one_line
 
@@ -30,7 +30,7 @@ def load_config(
     """Read a config file and apply the command line's overrides.
 
     Args:
-        path: config file.
+        path: config file; of a package, ``mmseg_pointrend::NAME.py`` as in ``_base_``.
         options: dotted keys and their values, from ``--cfg-options``.
         work_dir: where logs and checkpoints go; by default the config's, or
             ``work_dirs/`` and the config's name.
@@ -41,6 +41,8 @@ def load_config(
     Raises:
         InputError: the file does not exist or is no config.
     """
+    if path.startswith('mmseg_pointrend::'):
+        path, _ = find_base_or_ours(path, '')
     if not Path(path).is_file():
         raise InputError(f'the config file {path} does not exist: check the path.')
     try:

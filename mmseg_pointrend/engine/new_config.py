@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -20,6 +18,7 @@ from mmengine.config import Config
 from mmseg_pointrend.datasets.preparation import own_folders, own_labels
 from mmseg_pointrend.datasets.preparation.own_folders import Folders, Pairs
 from mmseg_pointrend.datasets.preparation.own_labels import Classes, Sample
+from mmseg_pointrend.engine.commands import python, short, start
 from mmseg_pointrend.errors import InputError, name_some
 from mmseg_pointrend.files import atomic_write
 
@@ -193,35 +192,24 @@ def assignment(name: str, entries: Sequence[object]) -> str:
     return text.replace('\0', ' ')
 
 
-def next_commands(cfg: Config, tools: Path, *, plain: bool) -> Iterator[str]:
+def next_commands(cfg: Config, *, plain: bool) -> Iterator[str]:
     """Write the commands that follow, to be pasted into the same shell.
 
     Args:
         cfg: read from what :func:`new_config` wrote.
-        tools: folder of the commands.
         plain: as in :func:`new_config`.
     """
-    active = shutil.which('python') == sys.executable
-    python = 'python' if active else short(sys.executable)
     if find_spec(WEIGHTS.replace('-', '_')) is None:
-        yield shlex.join([python, '-m', 'pip', 'install', WEIGHTS])
-    tool, config = short(tools), short(cfg.filename)
-    work_dir, gpus = f'work_dirs/{Path(config).stem}', torch.cuda.device_count()
-    start = [python, f'{tool}/train.py', config]
-    if gpus > 1:
-        start = [f'{tool}/dist_train.sh', config, f'{gpus}']
-    yield shlex.join([*start, '--work-dir', work_dir])
-    trained = config, f'{work_dir}/iter_{cfg.train_cfg.max_iters}.pth'
+        yield shlex.join([python(), '-m', 'pip', 'install', WEIGHTS])
+    work_dir, gpus = f'work_dirs/{Path(cfg.filename).stem}', torch.cuda.device_count()
+    train = start('train', cfg.filename, max(1, gpus))
+    yield shlex.join([*train, '--work-dir', work_dir])
+    checkpoint = f'{work_dir}/iter_{cfg.train_cfg.max_iters}.pth'
     data = cfg.val_dataloader.dataset
     images = short(os.path.join(data.data_root, data.data_prefix.img_path))
     if plain:
-        then = [f'{tool}/retrofit.py', *trained, '--work-dir', f'{work_dir}_sharp']
+        then = [*start('retrofit', cfg.filename), checkpoint]
+        yield shlex.join([*then, '--work-dir', f'{work_dir}_sharp'])
     else:
-        then = [f'{tool}/predict.py', *trained, images, '--out', f'{work_dir}_seen']
-    yield shlex.join([python, *then])
-
-
-def short(path: str | Path) -> str:
-    """Write a path from here on, if it is below."""
-    path, here = Path(os.path.abspath(path)), Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+        then = [*start('predict', cfg.filename), checkpoint, images]
+        yield shlex.join([*then, '--out', f'{work_dir}_seen'])

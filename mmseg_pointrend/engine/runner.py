@@ -54,8 +54,8 @@ def build_runner(cfg: Config, *, verbose: bool = False) -> Runner:
     if missing:
         raise InputError(
             f'--launcher {cfg.launcher} needs {name_some(missing)} in the environment: '
-            'start with tools/dist_train.sh, tools/slurm_train.sh or mpirun -x '
-            'MASTER_ADDR=HOST, or leave --launcher out.'
+            'start with torchrun (tools/dist_train.sh), srun (tools/slurm_train.sh) or '
+            'mpirun -x MASTER_ADDR=HOST, or leave --launcher out.'
         )
     try:
         os.makedirs(cfg.work_dir, exist_ok=True)

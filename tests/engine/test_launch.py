@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 
 import pytest
 import torch
-from arguments import add_arguments, run
+from arguments import add_run_arguments, run
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmseg.registry import MODELS
@@ -236,7 +236,7 @@ def test_missing_data_of_a_data_set_of_mmsegmentation_is_named(
 
 def test_a_word_without_a_value_is_named(capsys):
     parser = ArgumentParser()
-    add_arguments(parser)
+    add_run_arguments(parser)
     with pytest.raises(SystemExit):
         parser.parse_args(['--cfg-options', 'model.pretrained'])
     assert '--cfg-options: model.pretrained: give key=value.' in capsys.readouterr().err
@@ -245,7 +245,7 @@ def test_a_word_without_a_value_is_named(capsys):
 def arguments_of(*words):
     """What a command is given that got these words."""
     parser = ArgumentParser()
-    add_arguments(parser)
+    add_run_arguments(parser)
     given = []
     run(given.append, parser.parse_args(words))
     return given[0]

@@ -117,7 +117,7 @@ def test_a_config_says_what_suits_images_and_machine(tmp_path, monkeypatch):
     assert cfg.crop_size == (288, 384)
     assert cfg.train_dataloader.batch_size == 8
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(5e-4 * 8**0.5, rel=0.01)
-    *_, train, _ = next_commands(cfg, ROOT / 'tools', plain=True)
+    *_, train, _ = next_commands(cfg, plain=True)
     assert f"dist_train.sh '{cfg.filename}' 4 --work-dir" in train
 
 

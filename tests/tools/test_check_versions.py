@@ -14,7 +14,7 @@ tomllib = pytest.importorskip('tomllib')  # Python 3.11
 
 @pytest.fixture
 def tool():
-    return runpy.run_path(str(ROOT / 'tools/check_versions.py'))
+    return runpy.run_path(str(ROOT / 'tests/check_versions.py'))
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ class NumClassesHook(Hook):
         if doubt:
             runner.logger.warning(
                 f'Of {read} labels of train_dataloader: {doubt}. '
-                'tools/check_dataset.py counts all.'
+                'tools/check_dataset.py (pointrend check-data) counts all.'
             )
 
     def before_test(self, runner: Runner) -> None:

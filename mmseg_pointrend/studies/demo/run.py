@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -13,10 +14,18 @@ from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.studies.comparison.picture import compare, densest, draw
 from mmseg_pointrend.studies.demo.street_scenes import write_dataset
 
-NUM_TRAIN, NUM_VAL, SIZE = 96, 16, (256, 512)
+SIZE = 256, 512
 
 
-def run_demo(config: str, plain_config: str, work_dir: Path, workers: int) -> None:
+def run_demo(
+    config: str,
+    plain_config: str,
+    work_dir: Path,
+    *,
+    scenes: tuple[int, int],
+    options: dict[str, Any],
+    workers: int,
+) -> None:
     """Generate scenes, train, evaluate twice and write ``pointrend.png``.
 
     A second call continues where the first one was stopped.
@@ -26,23 +35,27 @@ def run_demo(config: str, plain_config: str, work_dir: Path, workers: int) -> No
         plain_config: the same model without a point head; it evaluates the same
             checkpoint with one bilinear resize.
         work_dir: where the scenes, the checkpoints and the picture go.
+        scenes: how many to train on and to validate.
+        options: dotted keys of both configs, and their values.
         workers: processes that draw scenes.
     """
     data = work_dir / 'street_scenes'
-    print(f'1/4 Drawing {NUM_TRAIN + NUM_VAL} street scenes into {data}')
+    num_train, num_val = scenes
+    print(f'1/4 Drawing {num_train + num_val} street scenes into {data}')
     write_dataset(
-        data, num_train=NUM_TRAIN, num_val=NUM_VAL, size=SIZE, seed=0, workers=workers
+        data, num_train=num_train, num_val=num_val, size=SIZE, seed=0, workers=workers
     )
     print('2/4 Training DeepLabv3+ with PointRend')
     train_dir = work_dir / 'train'
-    cfg = demo_config(config, data, train_dir)
+    cfg = demo_config(config, options, data, train_dir)
     resume_latest(cfg)
     build_runner(cfg).train()
     checkpoint = (train_dir / 'last_checkpoint').read_text().strip()
 
     print('3/4 Evaluating the same checkpoint without and with rendering')
-    plain = demo_config(plain_config, data, work_dir / 'plain', checkpoint)
-    rendered = demo_config(config, data, work_dir / 'rendered', checkpoint)
+    folders = work_dir / 'plain', work_dir / 'rendered'
+    plain = demo_config(plain_config, options, data, folders[0], checkpoint)
+    rendered = demo_config(config, options, data, folders[1], checkpoint)
     plain_miou = build_runner(plain).test()['mIoU']
     runner = build_runner(rendered)
     rendered_miou = runner.test()['mIoU']
@@ -50,17 +63,21 @@ def run_demo(config: str, plain_config: str, work_dir: Path, workers: int) -> No
     print('4/4 Drawing the difference')
     picture = work_dir / 'pointrend.png'
     draw_comparison(runner, picture)
-    print(f'\nmIoU, {NUM_VAL} validation scenes, the same checkpoint')
+    print(f'\nmIoU, {num_val} validation scenes, the same checkpoint')
     print(f'  DeepLabv3+, one bilinear resize: {plain_miou:.2f}')
     print(f'  DeepLabv3+, PointRend rendering: {rendered_miou:.2f}')
     print(f'Picture: {picture}')
 
 
 def demo_config(
-    path: str, data: Path, work_dir: Path, checkpoint: str | None = None
+    path: str,
+    options: dict[str, Any],
+    data: Path,
+    work_dir: Path,
+    checkpoint: str | None = None,
 ) -> Config:
     """Load a demo config with its data, work folder and checkpoint filled in."""
-    cfg = load_config(path, work_dir=str(work_dir))
+    cfg = load_config(path, options, work_dir=str(work_dir))
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[key].dataset.data_root = str(data)
     cfg.load_from = checkpoint

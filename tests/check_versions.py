@@ -1,7 +1,7 @@
 """Run the tests against other versions of Python and of the libraries.
 
-tools/check_versions.py                       # every row, the tests that are not slow
-tools/check_versions.py onedl newest --tests quick
+tests/check_versions.py                       # every row, the tests that are not slow
+tests/check_versions.py onedl newest --tests quick
 
 Each row is installed by venv and pip into an environment of its own, which is removed
 when its tests have run; logs stay in --work-dir. Needs Python 3.11 or newer, and

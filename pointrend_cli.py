@@ -1,0 +1,81 @@
+"""The command ``pointrend``: each file of ``tools/`` is one of its sub-commands.
+
+It finds them without importing the package, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+SHORT = {'check_dataset': 'check-data', 'convert_checkpoint': 'convert'}
+"""Names of commands that are not those of their files."""
+
+
+def name_of(tool: str) -> str:
+    """Give the name of a sub-command to the name of a file of ``tools/``."""
+    return SHORT.get(tool, tool.replace('_', '-'))
+
+
+def as_commands(text: str) -> str:
+    """Write sub-commands in place of files of ``tools/``."""
+    return re.sub(
+        r'(?:python )?tools/(\w+)\.py',
+        lambda file: f'pointrend {name_of(file[1])}',
+        text,
+    )
+
+
+def load_tools() -> dict[str, ModuleType]:
+    """Import the files of ``tools/``, by the names of their sub-commands."""
+    spec = find_spec('mmseg_pointrend')
+    folder = Path(spec.submodule_search_locations[0], '.mim/tools')
+    sys.path.insert(0, str(folder))
+    files = sorted(path.stem for path in folder.glob('*.py'))
+    return {name_of(one): import_module(one) for one in files if one != 'arguments'}
+
+
+def main() -> None:
+    """Run the sub-command that the arguments name."""
+    tools = load_tools()
+    parser = ArgumentParser(
+        prog='pointrend', description='PointRend for MMSegmentation.'
+    )
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    for name, tool in tools.items():
+        said = as_commands(tool.__doc__)
+        command = commands.add_parser(
+            name,
+            help=said.splitlines()[0].replace('%', '%%'),
+            description=said,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        tool.add_arguments(command)
+    if '_ARGCOMPLETE' in os.environ:
+        from argcomplete import autocomplete
+
+        autocomplete(parser)
+    word, *words = sys.argv[1:] or ['--help']
+    if word in tools:
+        tool, command = tools[word], commands.choices[word]
+        args = command.parse_args(words)
+        if hasattr(tool, 'check'):
+            tool.check(command, args)
+        tool.run(tool.main, args, as_commands)
+    elif word.startswith('-'):
+        parser.parse_args([word])
+    else:
+        close = get_close_matches(word, tools, 1)
+        hint = f'did you mean {close[0]}? ' if close else ''
+        parser.error(f'no command {word!r}: {hint}pointrend --help lists all.')
+
+
+if __name__ == '__main__':
+    main()
