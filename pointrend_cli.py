@@ -9,13 +9,18 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from ast import get_docstring, parse
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-SHORT = {'check_dataset': 'check-data', 'convert_checkpoint': 'convert'}
+SHORT = {
+    'check_dataset': 'check-data',
+    'convert_checkpoint': 'convert',
+    'infer_onnx': 'infer',
+}
 """Names of commands that are not those of their files."""
 
 
@@ -33,39 +38,47 @@ def as_commands(text: str) -> str:
     )
 
 
-def load_tools() -> dict[str, ModuleType]:
-    """Import the files of ``tools/``, by the names of their sub-commands."""
+def find_tools() -> dict[str, Path]:
+    """Find the files of ``tools/``, by the names of their sub-commands."""
     spec = find_spec('mmseg_pointrend')
     folder = Path(spec.submodule_search_locations[0], '.mim/tools')
-    sys.path.insert(0, str(folder))
-    files = sorted(path.stem for path in folder.glob('*.py'))
-    return {name_of(one): import_module(one) for one in files if one != 'arguments'}
+    files = sorted(folder.glob('*.py'))
+    return {name_of(one.stem): one for one in files if one.stem != 'arguments'}
+
+
+def load(file: Path) -> ModuleType:
+    """Import a file of ``tools/``."""
+    sys.path.insert(0, str(file.parent))
+    return import_module(file.stem)
 
 
 def main() -> None:
     """Run the sub-command that the arguments name."""
-    tools = load_tools()
+    tools = find_tools()
     parser = ArgumentParser(
         prog='pointrend', description='PointRend for MMSegmentation.'
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for name, tool in tools.items():
-        said = as_commands(tool.__doc__)
-        command = commands.add_parser(
+    for name, file in tools.items():
+        said = as_commands(get_docstring(parse(file.read_text(encoding='utf-8'))))
+        commands.add_parser(
             name,
             help=said.splitlines()[0].replace('%', '%%'),
             description=said,
             formatter_class=RawDescriptionHelpFormatter,
         )
+    completes = '_ARGCOMPLETE' in os.environ
+    words = os.environ.get('COMP_LINE', '').split() if completes else sys.argv
+    word = words[1] if len(words) > 1 else '--help'
+    if word in tools:
+        tool, command = load(tools[word]), commands.choices[word]
         tool.add_arguments(command)
-    if '_ARGCOMPLETE' in os.environ:
+    if completes:
         from argcomplete import autocomplete
 
         autocomplete(parser)
-    word, *words = sys.argv[1:] or ['--help']
     if word in tools:
-        tool, command = tools[word], commands.choices[word]
-        args = command.parse_args(words)
+        args = command.parse_args(words[2:])
         if hasattr(tool, 'check'):
             tool.check(command, args)
         tool.run(tool.main, args, as_commands)

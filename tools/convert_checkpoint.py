@@ -8,16 +8,13 @@ configs/converted/ has the configs for the result; docs/convert.md.
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from arguments import run
+from arguments import parse, run
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add(
         'family',
@@ -27,10 +24,9 @@ def parse_args() -> argparse.Namespace:
     add('source', metavar='IN', help='its checkpoint, .pth, or .pkl of detectron2')
     add('out', metavar='OUT', type=Path, help='the new checkpoint')
     add('--overwrite', action='store_true', help='replace a file that exists')
-    return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     from mmseg_pointrend.engine.conversion import convert
 
     lines = convert(args.family, args.source, args.out, overwrite=args.overwrite)
@@ -38,4 +34,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run(main, parse(__doc__, add_arguments))
