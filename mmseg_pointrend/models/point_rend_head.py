@@ -194,8 +194,13 @@ class PointRendHead(CascadeHead):
         if side == 1:
             return list(fine)
         padded = F.pad(coarse, (side // 2,) * 4, mode='replicate')
-        windows = F.unfold(padded, side).unflatten(2, map_size(coarse))
-        return [*fine, windows]
+        height, width = map_size(coarse)
+        cells = [
+            padded[:, :, y : y + height, x : x + width]
+            for y in range(side)
+            for x in range(side)
+        ]
+        return [*fine, torch.stack(cells, dim=2).flatten(1, 2)]
 
     def sample(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         """Interpolate several maps at points and stack their channels: (N, C, P)."""

@@ -107,10 +107,9 @@ class Grid:
         Returns:
             (N, P, 2), float32, (x, y) in [0, 1].
         """
-        width = self.x.count
-        return torch.stack(
-            (self.x.centers(indices % width), self.y.centers(indices // width)), dim=-1
-        )
+        rows = indices // self.x.count
+        columns = indices - rows * self.x.count
+        return torch.stack((self.x.centers(columns), self.y.centers(rows)), dim=-1)
 
 
 def subdivision_sizes(start: Size, target: Size, scale_factor: float) -> list[Size]:

@@ -109,7 +109,7 @@ class Renderer:
         logits = coarse.float().contiguous()
         for step in steps:
             logits = resample(logits, step.grid, align_corners=self.align_corners)
-            hardest = logits.new_empty(len(logits), 0, dtype=torch.int64)
+            hardest = logits.new_empty(logits.shape[0], 0, dtype=torch.int64)
             if step.num_points > 0:
                 with torch.no_grad():
                     hardness = self.uncertainty(logits)
@@ -158,5 +158,5 @@ class Renderer:
             )
             logits_there = self.classify(points, current)
             labels_there = decide(logits_there, self.threshold)
-            labels.view(len(labels), -1).scatter_(1, hardest, labels_there)
+            labels.flatten(1).scatter_(1, hardest, labels_there)
         return labels

@@ -107,6 +107,14 @@ def read_features(
     pairs = [(row, column) for row in rows for column in columns]
     indices = torch.stack([y * width + x for (y, _), (x, _) in pairs], dim=2)
     weights = torch.stack([down * across for (_, down), (_, across) in pairs], dim=2)
+    if torch.compiler.is_exporting():  # rows of channels, and one product
+        offsets = (
+            torch.arange(features.shape[0]).view(-1, 1, 1) * features[0, 0].numel()
+        )
+        pixels = features.permute(0, 2, 3, 1).flatten(0, 2).float()
+        values = pixels.index_select(0, (indices + offsets).flatten())
+        values = values.unflatten(0, indices.shape)
+        return (weights.unsqueeze(2) @ values).squeeze(2).transpose(1, 2)
     fast = features.device.type == 'cpu' and runs_eagerly()
     if torch.is_grad_enabled() or not fast or len(features) == 0:
         values = read_points(features, indices.flatten(1)).unflatten(2, (-1, 4))

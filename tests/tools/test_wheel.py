@@ -124,6 +124,10 @@ def test_the_commands_run_from_an_empty_folder(shell) -> None:
     images = 'work_dirs/demo/street_scenes/leftImg8bit/val'
     shell(predict.replace('IMAGES', images))
     assert len([*(shell.folder / 'predictions/labels').rglob('*.png')]) == 2
+    trained = 'sharp/pointrend.py sharp/iter_2.pth'
+    said = shell(f'pointrend export {trained} --out m.onnx --size 256 512')
+    assert '% of labels are those of the model' in said
+    shell(f'pointrend infer m.onnx {images} --out seen')
     shell(
         'python -m torch.distributed.run --standalone --local_addr=127.0.0.1 '
         '--nproc_per_node=2 -m pointrend_cli train sharp/pointrend.py '

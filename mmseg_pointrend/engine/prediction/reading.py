@@ -45,19 +45,7 @@ class Reader:
     """
 
     def __init__(self, cfg: Config, *, arrays: bool) -> None:
-        loaders = [cfg.get(f'{split}_dataloader') or {} for split in ('test', 'val')]
-        datasets = find_datasets([loader.get('dataset') for loader in loaders])
-        pipelines = [
-            cfg.get('test_pipeline'),
-            *(one.get('pipeline') for one in datasets),
-        ]
-        steps = next(filter(None, pipelines), None)
-        if not steps:
-            raise InputError(
-                f'{cfg.filename} has neither test_pipeline nor a pipeline in '
-                'test_dataloader.dataset or val_dataloader.dataset: add test_pipeline.'
-            )
-        steps = [dict(step) for step in steps if not loads_labels(step['type'])]
+        steps = pipeline_of(cfg)
         if arrays:
             steps[0]['type'] = 'LoadImageFromNDArray'
         self.load, *self.rest = Compose(steps).transforms
@@ -80,6 +68,27 @@ class Reader:
         for step in self.rest:
             results = step(results)
         return Image(name, picture, results)
+
+
+def pipeline_of(cfg: Config) -> list[dict[str, Any]]:
+    """List the steps of the test pipeline, without what loads labels.
+
+    Args:
+        cfg: as in :class:`Reader`.
+
+    Raises:
+        InputError: it has none.
+    """
+    loaders = [cfg.get(f'{split}_dataloader') or {} for split in ('test', 'val')]
+    datasets = find_datasets([loader.get('dataset') for loader in loaders])
+    pipelines = [cfg.get('test_pipeline'), *(one.get('pipeline') for one in datasets)]
+    steps = next(filter(None, pipelines), None)
+    if not steps:
+        raise InputError(
+            f'{cfg.filename} has neither test_pipeline nor a pipeline in '
+            'test_dataloader.dataset or val_dataloader.dataset: add test_pipeline.'
+        )
+    return [dict(step) for step in steps if not loads_labels(step['type'])]
 
 
 def loads_labels(kind: Any) -> bool:

@@ -1,0 +1,1 @@
+"""One file that turns images into labels, without this package."""
