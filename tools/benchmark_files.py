@@ -1,4 +1,4 @@
-"""Time and score files of tools/export.py beside the model they were made of.
+"""Time and score exported files beside the model they were made of.
 
 tools/benchmark_files.py CONFIG CHECKPOINT model.onnx small.onnx model.xml --threads 1
 

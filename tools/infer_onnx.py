@@ -1,4 +1,4 @@
-"""Label images, folders or a video with an ONNX file of tools/export.py.
+"""Label images, folders or a video with an exported ONNX file, without torch.
 
 python infer_onnx.py model.onnx photos street.jpg --out seen
 python infer_onnx.py model.onnx drive.mp4 --out seen

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from inspect import signature
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from mmseg.registry import HOOKS, METRICS
 from mmseg_pointrend.compat import CONFIGS, find_base_or_ours
 from mmseg_pointrend.engine.checkpoints import POINTER, last_good_checkpoint
 from mmseg_pointrend.errors import InputError, one_line
+
+OF_A_RUN = 'work_dir', 'load_from', 'resume', 'launcher'
+"""Keys that :func:`portable` leaves out."""
 
 
 def load_config(
@@ -239,3 +244,44 @@ def type_name(cfg: Any) -> str:
     """Name the class that a config builds, be it given by a name or itself."""
     kind = cfg.get('type')
     return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+
+
+def portable(cfg: Config) -> str:
+    """Write a config whole, without what belongs to one run or one machine.
+
+    Absolute paths go below ``data/``, with as much of their ends as tells them apart.
+    """
+    content = {
+        key: value for key, value in cfg.to_dict().items() if key not in OF_A_RUN
+    }
+    paths: set[Path] = set()
+
+    def note(text: str) -> str:
+        if Path(text).is_absolute() and Path(text).name:
+            paths.add(Path(text))
+        return text
+
+    changed(content, note)
+    roots = {path for path in paths if paths.isdisjoint(path.parents)}
+    for length in count(1):
+        ends = {root: Path('data', *root.parts[1:][-length:]) for root in roots}
+        if len({*ends.values()}) == len(roots):
+            break
+
+    def shortened(text: str) -> str:
+        path = Path(text)
+        if path not in paths:
+            return text
+        [root] = roots.intersection([path, *path.parents])
+        return (ends[root] / path.relative_to(root)).as_posix()
+
+    return Config(changed(content, shortened)).pretty_text
+
+
+def changed(value: Any, change: Callable[[str], str]) -> Any:
+    """Change every text among the values of a config."""
+    if isinstance(value, dict):
+        return {key: changed(one, change) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(changed(one, change) for one in value)
+    return change(value) if isinstance(value, str) else value

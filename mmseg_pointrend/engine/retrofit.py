@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from mmengine import dump, load
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, Runner
 from mmseg.registry import DATASETS
 
@@ -127,7 +129,7 @@ def retrofit(
     runner = build_runner(training, verbose=verbose)
     write_config(cfg, plan)  # the Runner has written its own
     runner.train()
-    figures['after'] = figures_of(runner)
+    figures['after'] = figures_of(runner.message_hub.log_scalars)
     with atomic_write(scores) as temporary:
         dump(figures, temporary)
     return figures
@@ -233,10 +235,10 @@ def seconds_an_iteration(cfg: Config) -> float:
     return median(b - a for a, b in pairwise(times))
 
 
-def figures_of(runner: Runner) -> dict[str, float]:
-    """Read the figures of the last validation."""
+def figures_of(logs: Mapping[str, HistoryBuffer]) -> dict[str, float]:
+    """Read the figures of the last validation from the logs of a message hub."""
     return {
         name.removeprefix('val/'): round(float(buffer.current()), 2)
-        for name, buffer in runner.message_hub.log_scalars.items()
+        for name, buffer in logs.items()
         if name.startswith('val/') and 'time' not in name
     }

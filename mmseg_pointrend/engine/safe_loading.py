@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
@@ -107,6 +109,40 @@ def not_a_checkpoint(filename: str) -> InputError:
         f'{filename} is not a checkpoint (truncated, or another kind of file): '
         'give a .pth file that training wrote.'
     )
+
+
+@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
+def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Read a file of weights, and the JSON that ``pointrend publish`` adds as ``meta``.
+
+    Args:
+        filename: of a local file.
+        map_location: not used: weights come to the CPU.
+
+    Raises:
+        InputError: the package safetensors is missing.
+    """
+    open_file = import_safetensors(filename).safe_open
+    with open_file(Path(filename).expanduser(), 'pt') as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        meta = dict(json.loads((file.metadata() or {}).get('meta', '{}')))
+    return dict(state_dict=weights, meta=meta)
+
+
+def import_safetensors(what: str) -> Any:
+    """Import the package safetensors, which is an extra of this one.
+
+    Raises:
+        InputError: it is missing; ``what`` needs it.
+    """
+    try:
+        import safetensors.torch
+    except ImportError:
+        raise InputError(
+            f'{what} needs the package safetensors: pip install safetensors, or use a '
+            '.pth file.'
+        ) from None
+    return safetensors
 
 
 def use_safe_checkpoint_loaders() -> None:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
@@ -28,7 +27,11 @@ from mmseg_pointrend.models.view import paddings_of
 from mmseg_pointrend.rendering.grids import Grid, Region, Size, map_size, valid_regions
 from mmseg_pointrend.rendering.points import default_num_points, sample_training_points
 from mmseg_pointrend.rendering.refinement import Renderer, Step, plan
-from mmseg_pointrend.rendering.sampling import point_sample, sample_features
+from mmseg_pointrend.rendering.sampling import (
+    point_sample,
+    sample_features,
+    windows,
+)
 
 
 @MODELS.register_module()
@@ -190,17 +193,9 @@ class PointRendHead(CascadeHead):
             The fine features and, if ``coarse_window`` w is above 1, the logits of the
             w * w cells around each cell as another map, (N, K * w * w, h, w).
         """
-        side = self.coarse_window
-        if side == 1:
+        if self.coarse_window == 1:
             return list(fine)
-        padded = F.pad(coarse, (side // 2,) * 4, mode='replicate')
-        height, width = map_size(coarse)
-        cells = [
-            padded[:, :, y : y + height, x : x + width]
-            for y in range(side)
-            for x in range(side)
-        ]
-        return [*fine, torch.stack(cells, dim=2).flatten(1, 2)]
+        return [*fine, windows(coarse, self.coarse_window)]
 
     def sample(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         """Interpolate several maps at points and stack their channels: (N, C, P)."""

@@ -211,6 +211,26 @@ def neighbours(
     ]
 
 
+def windows(maps: Tensor, side: int) -> Tensor:
+    """Give each cell of a map those around it, as further channels.
+
+    Args:
+        maps: (N, C, H, W); cells of its edge are repeated outside.
+        side: of the square of cells, odd.
+
+    Returns:
+        (N, C * side * side, H, W), as ``F.unfold`` orders it, which is slower.
+    """
+    height, width = maps.shape[2:]
+    padded = F.pad(maps, (side // 2,) * 4, mode='replicate')
+    cells = [
+        padded[:, :, y : y + height, x : x + width]
+        for y in range(side)
+        for x in range(side)
+    ]
+    return torch.stack(cells, dim=2).flatten(1, 2)
+
+
 def read_points(maps: Tensor, indices: Tensor) -> Tensor:
     """Take the values of pixels out of a map.
 
