@@ -43,6 +43,7 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory, tiny_config: Path) -> Pat
             'default_hooks.checkpoint.save_best': 'mIoU',
             'train_cfg.max_iters': 4,
             'train_cfg.val_interval': 2,
+            'visualizer.name': 'publish',  # MMEngine keeps one of each name
         },
     )
     return folder
