@@ -121,6 +121,8 @@ def export(
     count = max(2, batch) if dynamic else batch
     blank = torch.zeros(count, *example, reader.channels, dtype=torch.uint8)
     with TemporaryDirectory() as folder:
+        hint = ' for any size, which takes minutes; less with --size' * dynamic
+        print(f'recording the network{hint}')
         program = program_of(network, blank, dynamic=dynamic)
         made = Path(folder, f'model{out.suffix}')
         onnx_file = Path(folder, 'model.onnx')
