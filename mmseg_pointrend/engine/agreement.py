@@ -21,7 +21,7 @@ from mmseg_pointrend.datasets.checked import CheckedFiles
 from mmseg_pointrend.datasets.loading import LoadLabel, find_step, steps_of
 from mmseg_pointrend.datasets.reports import Finding, Found
 from mmseg_pointrend.datasets.validation import check_config
-from mmseg_pointrend.engine.config import listed_configs
+from mmseg_pointrend.engine.config import listed_configs, type_name
 from mmseg_pointrend.errors import InputError, one_line
 from mmseg_pointrend.models.checks import listed, numbered
 
@@ -164,7 +164,7 @@ def uncounted(
     for split in ('val', 'test'):
         metrics = cfg.get(f'{split}_evaluator') or []
         for metric in listed_configs(metrics):
-            kind = getattr(metric.get('type'), '__name__', metric.get('type'))
+            kind = type_name(metric)
             if kind in ('IoUMetric', 'BoundaryIoUMetric'):
                 value = metric.get('ignore_index', 255)
                 yield False, f'{split}_evaluator: {kind}.ignore_index={value}', value

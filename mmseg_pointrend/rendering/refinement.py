@@ -158,5 +158,5 @@ class Renderer:
             )
             logits_there = self.classify(points, current)
             labels_there = decide(logits_there, self.threshold)
-            labels.flatten(1).scatter_(1, hardest, labels_there)
+            labels.view(labels.shape[0], -1).scatter_(1, hardest, labels_there)
         return labels

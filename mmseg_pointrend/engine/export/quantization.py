@@ -20,8 +20,11 @@ def quantize(source: Path, path: Path, images: Iterable[np.ndarray]) -> None:
         path: the new one.
         images: (N, H, W, 3), uint8, RGB, from which the ranges of values are taken.
     """
-    from onnxruntime.quantization import CalibrationDataReader, QuantType
-    from onnxruntime.quantization import quantize_static as quantize_ranges
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantType,
+        quantize_static,
+    )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):
@@ -33,7 +36,7 @@ def quantize(source: Path, path: Path, images: Iterable[np.ndarray]) -> None:
 
     prepared = path.with_name(f'{path.stem}_prepared.onnx')
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    quantize_ranges(
+    quantize_static(
         prepared,
         path,
         Reader(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.models import BaseSegmentor
+from mmseg.models.decode_heads import PointHead
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 
@@ -38,6 +40,7 @@ from mmseg_pointrend.engine.prediction.reading import Reader, pipeline_of
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.files import atomic_write
 from mmseg_pointrend.models import PointRendEncoderDecoder
+from mmseg_pointrend.models.checks import listed
 from mmseg_pointrend.rendering.grids import Size
 
 TARGETS = {'onnx': '.onnx', 'openvino': '.xml', 'torch-export': '.pt2'}
@@ -106,17 +109,16 @@ def export(
     for option, value in {'--max-topk': max_topk, '--int8': int8}.items():
         if dynamic and value is not None:
             raise InputError(f'{option} needs images of one size: give --size H W.')
-    models = [load_model(cfg, checkpoint, 'cpu') for _ in range(2)]
-    for model in models:
-        check_model(model, cfg)
-        if points is not None:
-            if not isinstance(model, PointRendEncoderDecoder):
-                name = type(model).__name__
-                raise InputError(f'{name} has no points: leave out --points.')
-            model.point_head.subdivision_num_points = points
+    model = load_model(cfg, checkpoint, 'cpu')
+    check_model(model, cfg)
+    if points is not None:
+        if not isinstance(model, PointRendEncoderDecoder):
+            name = type(model).__name__
+            raise InputError(f'{name} has no points: leave out --points.')
+        model.point_head.subdivision_num_points = points
     example = EXAMPLE if dynamic or size is None else size
     reader = Images(cfg, None if dynamic else size)
-    network = LabelNetwork(fuse_conv_bn(models[0]), example, logits=logits).eval()
+    network = LabelNetwork(fuse_conv_bn(deepcopy(model)), example, logits=logits)
     # One image would be taken for the only number of them.
     count = max(2, batch) if dynamic else batch
     blank = torch.zeros(count, *example, reader.channels, dtype=torch.uint8)
@@ -129,7 +131,7 @@ def export(
         if out.suffix == '.pt2':
             torch.export.save(program, made)
         else:
-            description = describe(models[1], cfg)
+            description = describe(model, cfg)
             write_onnx(program, onnx_file, description, max_topk=max_topk)
             if max_topk:
                 check_operators(onnx_file)
@@ -146,7 +148,7 @@ def export(
             *(reader.read(images, COMPARED) if images else reader.noise(example))
         ]
         labeler = open_file(made, torch.get_num_threads())
-        result = compare(models[1], labeler, compared, batch, dynamic=dynamic)
+        result = compare(model, labeler, compared, batch, dynamic=dynamic)
         parts = [made, *made.parent.glob('model.bin')]
         needed = AGREEMENT_INT8 if int8 else AGREEMENT
         if result[0] < needed:
@@ -191,10 +193,7 @@ def check_model(model: BaseSegmentor, cfg: Config) -> None:
     name = type(model).__name__
     if not isinstance(model, EncoderDecoder):
         raise InputError(f'{name} cannot be exported: give an EncoderDecoder.')
-    if (
-        type(model.decode_head).__name__ == 'ModuleList'
-        and type_name(cfg.model.decode_head[-1]) == 'PointHead'
-    ):
+    if isinstance(listed(model.decode_head)[-1], PointHead):
         raise InputError(
             f"{cfg.filename} has MMSegmentation's PointHead: make it ours by "
             'tools/convert_checkpoint.py mmseg, and give its new config.'
@@ -246,13 +245,10 @@ class Images:
             InputError: one cannot be read.
         """
         for path, name in [*find_images(inputs, Path()).items()][:most]:
-            image = self.reader.read(name, path).data['inputs']
-            pixels = image.permute(1, 2, 0).numpy()
-            if self.channels == 3:
-                pixels = pixels[..., ::-1]
+            pixels = rgb(self.reader.read(name, path).data['inputs'])
             if self.size:
                 pixels = cv2.resize(pixels, self.size[::-1])
-            yield np.ascontiguousarray(pixels)
+            yield pixels
 
     def noise(self, size: Size) -> Iterator[np.ndarray]:
         """Draw smooth noise by lot, as there are no ties in photographs either."""
@@ -261,6 +257,12 @@ class Images:
             cells = generator.integers(0, 256, (8, 16, self.channels), dtype=np.uint8)
             image = cv2.resize(cells, size[::-1], interpolation=cv2.INTER_CUBIC)
             yield image // 16 * 15 + generator.integers(0, 16, image.shape, np.uint8)
+
+
+def rgb(inputs: torch.Tensor) -> np.ndarray:
+    """Turn what a pipeline gives, (3, H, W), BGR, into (H, W, 3), RGB."""
+    pixels = inputs.permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(pixels[..., ::-1] if len(inputs) == 3 else pixels)
 
 
 def compare(
@@ -294,11 +296,12 @@ def compare(
         twice = np.concatenate((part, part[:, ::-1]), axis=2)
         others = [np.concatenate((part, part[:, ::-1])), part[:, ::-1, ::2], twice]
     times: tuple[list[float], list[float]] = ([], [])
+    labelers = model_labeler(model), labeler
     equal = total = 0
     for calls in (groups[:1], groups, others):  # the first warms up
         for group in map(np.ascontiguousarray, calls):
             results = []
-            for one, call in zip(times, (model_labeler(model), labeler), strict=True):
+            for one, call in zip(times, labelers, strict=True):
                 start = perf_counter()
                 results.append(call(group))
                 if calls is groups:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -15,7 +16,7 @@ from rich.progress import track
 
 from mmseg_pointrend.engine.acceleration import compile_model
 from mmseg_pointrend.engine.export.files import Labeler, open_file
-from mmseg_pointrend.engine.export.run import check_model, model_labeler
+from mmseg_pointrend.engine.export.run import check_model, model_labeler, rgb
 from mmseg_pointrend.engine.prediction.model import load_model
 from mmseg_pointrend.studies.comparison.places import labelled
 from mmseg_pointrend.studies.speed.meters import time_in_turn
@@ -54,8 +55,7 @@ def measure_files(
     check_model(model, cfg)
     labelers: dict[str, Labeler] = {'model': model_labeler(model)}
     if compiled:
-        other = compile_model(load_model(cfg, checkpoint, 'cpu'))
-        labelers['model, compiled'] = model_labeler(other)
+        labelers['model, compiled'] = model_labeler(compile_model(deepcopy(model)))
     threads = torch.get_num_threads()
     labelers |= {path.name: open_file(path, threads) for path in files}
     dataset = labelled(cfg, 'test')
@@ -65,7 +65,7 @@ def measure_files(
     count = min(len(dataset), limit or len(dataset))
     for i in track(range(count), description='labelling'):
         sample = dataset[i]
-        image = image_of(sample['inputs'])
+        image = rgb(sample['inputs'])[None]
         truth = sample['data_samples'].gt_sem_seg.data[0]
         maps = {name: label(image)[0] for name, label in labelers.items()}
         for name, labels in maps.items():
@@ -73,7 +73,7 @@ def measure_files(
             both = torch.from_numpy(labels.astype(np.int64)), truth
             number = len(model.dataset_meta['palette'])
             areas[name].append(IoUMetric.intersect_and_union(*both, number, 255)[:2])
-    first = image_of(dataset[0]['inputs'])
+    first = rgb(dataset[0]['inputs'])[None]
     calls = {name: partial(label, first) for name, label in labelers.items()}
     times = time_in_turn(calls, repeat, 'cpu')
     for name, row in rows.items():
@@ -85,12 +85,6 @@ def measure_files(
         parts = [path, *([path.with_suffix('.bin')] * (path.suffix == '.xml'))]
         rows[path.name]['megabytes'] = sum(one.stat().st_size for one in parts) / 1e6
     return rows
-
-
-def image_of(inputs: torch.Tensor) -> np.ndarray:
-    """Turn what a pipeline gives, (3, H, W), BGR, into (1, H, W, 3), RGB."""
-    pixels = inputs.permute(1, 2, 0).numpy()[..., ::-1]
-    return np.ascontiguousarray(pixels)[None]
 
 
 def table_of(rows: Mapping[str, Row]) -> list[list[str]]:
