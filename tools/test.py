@@ -45,7 +45,7 @@ def main(args: Namespace) -> None:
     from mmseg_pointrend.engine.hooks import OutputNamesHook
     from mmseg_pointrend.engine.hooks.acceleration_hook import AccelerationHook
     from mmseg_pointrend.engine.hooks.unlabelled_hook import UnlabelledHook
-    from mmseg_pointrend.engine.runner import build_runner
+    from mmseg_pointrend.engine.runner import build_runner, leave_processes
 
     cfg = load_config(
         args.config,
@@ -69,6 +69,7 @@ def main(args: Namespace) -> None:
     if args.out or args.show or args.show_dir:
         runner.register_hook(UnlabelledHook())
     runner.test()
+    leave_processes()
 
 
 if __name__ == '__main__':

@@ -32,7 +32,7 @@ def main(args: Namespace) -> None:
         use_amp,
     )
     from mmseg_pointrend.engine.hooks import OutputNamesHook
-    from mmseg_pointrend.engine.runner import build_runner
+    from mmseg_pointrend.engine.runner import build_runner, leave_processes
 
     cfg = load_config(
         args.config,
@@ -49,6 +49,7 @@ def main(args: Namespace) -> None:
     runner = build_runner(cfg, verbose=args.verbose)
     runner.register_hook(OutputNamesHook())
     runner.train()
+    leave_processes()
 
 
 if __name__ == '__main__':

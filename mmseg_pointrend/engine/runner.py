@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import Hook
@@ -72,6 +73,16 @@ def build_runner(cfg: Config, *, verbose: bool = False) -> Runner:
     runner.register_hook(SummaryHook())
     runner.register_hook(WeightsHook())
     return runner
+
+
+def leave_processes() -> None:
+    """Leave the other processes of a run that is over.
+
+    The threads that talk to them would otherwise meet the end of Python, and abort the
+    process once in a while.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 class WeightsHook(Hook):

@@ -31,7 +31,7 @@ from mmseg_pointrend.studies.accuracy.report import ring_names
 from mmseg_pointrend.studies.accuracy.score_checkpoint import score_checkpoint
 from mmseg_pointrend.studies.accuracy.scores import Scores, changed_pixels
 from mmseg_pointrend.studies.accuracy.training import (
-    continued,
+    continue_from,
     shortened,
     train,
     write_as_cascade,
@@ -126,14 +126,16 @@ def test_a_schedule_is_shortened_as_a_whole():
 
 
 @pytest.mark.parametrize('name', ['pointrend', 'pointhead'])
-def test_a_new_head_learns_at_the_full_rate(name):
+def test_a_new_head_learns_at_the_full_rate(name, tmp_path):
     path = f'{name}_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
     cfg = Config.fromfile(ROOT / 'configs' / path)
     cfg.model.backbone.init_cfg = None
     cfg.norm_cfg = cfg.model.backbone.norm_cfg
     model = MODELS.build(cfg.model)
     full = rates_of(cfg, model)
-    continued(cfg, Path('plain.pth'), 0.25)
+    torch.save(dict(state_dict={}, meta={}), tmp_path / 'plain.pth')
+    continue_from(tmp_path / 'plain.pth', cfg, tmp_path, 0.25)
+    assert Path(cfg.load_from).is_file()
     rates = rates_of(cfg, model)
     new = dict(pointrend='point_head.', pointhead='decode_head.1.')[name]
     assert any(key.startswith(new) for key in rates)
@@ -203,9 +205,9 @@ def test_a_run_with_other_settings_is_not_taken_for_done(tmp_path, tiny_config):
     load_config(str(tiny_config)).dump(tmp_path / 'run.py')
     last = folder / 'iter_4.pth'
     last.write_bytes(b'')
-    assert train(str(tiny_config), folder, {}) == last
+    assert train(load_config(str(tiny_config)), folder) == last
     with pytest.raises(InputError, match='trained with other settings'):
-        train(str(tiny_config), folder, {'randomness.seed': 3})
+        train(load_config(str(tiny_config), {'randomness.seed': 3}), folder)
 
 
 @pytest.mark.slow
@@ -220,11 +222,11 @@ def test_a_training_that_fails_ends_in_a_sentence_and_goes_on_when_mended(
     hidden = images.rename(images.with_name('hidden'))
     try:
         with pytest.raises(InputError, match='training run ended with status 1: see'):
-            train(str(tiny_config), folder, {})
+            train(load_config(str(tiny_config)), folder)
     finally:
         hidden.rename(images)
     assert (folder / 'train.log').read_text().splitlines()[-1].startswith('error: ')
-    assert train(str(tiny_config), folder, {}) == folder / 'iter_4.pth'
+    assert train(load_config(str(tiny_config)), folder) == folder / 'iter_4.pth'
     assert 'Iter(train) [4/4]' in (folder / 'train.log').read_text()
 
 
@@ -261,27 +263,30 @@ def test_the_command_continues_one_checkpoint_as_each_contender(tmp_path):
                 path = tmp_path / 'camvid' / kind / split / f'{i}.png'
                 assert cv2.imwrite(str(path), pixels)
     work = tmp_path / 'work'
+    names = 'retrofit', 'plain', 'pointhead', 'pointrend'
     command = [
         *(sys.executable, 'tools/compare.py', '--data-root', tmp_path / 'camvid/'),
         *('--work-dir', work, '--base-iterations', '1', '--iterations', '1'),
-        *('--contenders', 'plain', 'pointhead', 'pointrend', '--seeds', '1'),
+        *('--contenders', *names, '--seeds', '1'),
     ]
     result = run_tool(*command)
     assert result.returncode == 0, result.stderr
     start = torch.load(work / 'base_seed0/iter_1.pth')['state_dict']
-    again = torch.load(work / 'pointhead_seed1/start.pth')['state_dict']
+    again = torch.load(work / 'pointhead_lovasz_seed1/start.pth')['state_dict']
     weight = 'conv_seg.weight'
     assert torch.equal(start[f'decode_head.{weight}'], again[f'decode_head.0.{weight}'])
-    for name in ('plain', 'pointhead', 'pointrend'):
-        log = (work / f'{name}_seed1/train.log').read_text()
+    for name in names:
+        log = (work / f'{name}_lovasz_seed1/train.log').read_text()
         assert 'Iter(train) [1/1]' in log
         [took] = re.findall('load_from: took (.*)', log)
         assert f'Checkpoint: {work}' in log
-        own = dict(pointhead=' (missing: 1.', pointrend='; new: point_head')
-        for one, words in own.items():
-            assert (words in took) == (name == one), took
-        assert (work / f'{name}_seed1/scores.json').is_file()
-    costs = json.loads((work / 'costs_plain_pointhead_pointrend.json').read_text())
+        new = ['; new: point_head'] * (name in ('pointrend', 'retrofit'))
+        assert re.findall('; new: .*', took) == new
+        assert (' (missing: 1.' in took) == (name == 'pointhead')
+        assert (work / f'{name}_lovasz_seed1/scores.json').is_file()
+    costs = json.loads(
+        (work / 'costs_retrofit_plain_pointhead_pointrend.json').read_text()
+    )
     assert costs['plain']['gflops'] < costs['pointrend']['gflops']
     times = {path: path.stat().st_mtime for path in work.glob('*/iter_1.pth')}
     assert run_tool(*command).returncode == 0

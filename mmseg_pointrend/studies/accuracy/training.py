@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import CheckpointLoader
 
-from mmseg_pointrend.engine.config import guard_training, load_config, resume_latest
+from mmseg_pointrend.engine.config import (
+    guard_training,
+    listed_configs,
+    load_config,
+    resume_latest,
+)
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError, exit_with_sentence
 from mmseg_pointrend.studies.speed.contenders import as_first_of_cascade
@@ -29,12 +35,23 @@ def shortened(cfg: Config, iterations: int) -> None:
     cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
 
 
-def continued(cfg: Config, start: Path, lr_factor: float) -> None:
+def continue_from(start: Path, cfg: Config, folder: Path, lr_factor: float) -> None:
     """Train on from a checkpoint of the plain model, in place.
 
     BatchNorm keeps the statistics it has learned. The learning rate is multiplied by
     ``lr_factor``, but a head that the plain model lacks learns at the config's own.
+
+    Args:
+        start: the checkpoint.
+        cfg: config of a contender, changed in place.
+        folder: of the run; a cascade has the checkpoint written anew in it.
+        lr_factor: share of the config's learning rate.
     """
+    start = start.resolve()
+    if isinstance(cfg.model.decode_head, list):
+        plain, start = start, folder.resolve() / 'start.pth'
+        folder.mkdir(parents=True, exist_ok=True)
+        write_as_cascade(plain, start)
     cfg.load_from = str(start)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='NormEvalHook')]
     cfg.optim_wrapper.optimizer.lr *= lr_factor
@@ -43,24 +60,22 @@ def continued(cfg: Config, start: Path, lr_factor: float) -> None:
         rates[new] = dict(lr_mult=rates.decode_head.lr_mult / lr_factor)
 
 
-def train(
-    config: str,
-    folder: Path,
-    options: dict[str, Any],
-    *,
-    iterations: int | None = None,
-    start: Path | None = None,
-    lr_factor: float = 1,
-) -> Path:
+def learn_with(losses: list[dict[str, Any]], model: ConfigDict) -> None:
+    """Give a network and its points the same losses, in place.
+
+    MMSegmentation's ``PointHead`` keeps its own, as it can take no Lovász loss.
+    """
+    for head in (listed_configs(model.decode_head)[0], model.get('point_head')):
+        if head:
+            head.loss_decode = deepcopy(losses)
+
+
+def train(cfg: Config, folder: Path) -> Path:
     """Train in a process of its own; continue or skip what an earlier call did.
 
     Args:
-        config: config file.
+        cfg: config of the run.
         folder: where logs and checkpoints go; the config goes to :func:`recipe_of`.
-        options: changes of the config, dotted keys.
-        iterations: how many; None keeps the config's schedule.
-        start: checkpoint of the plain model to continue.
-        lr_factor: of :func:`continued`.
 
     Returns:
         The last checkpoint.
@@ -68,13 +83,6 @@ def train(
     Raises:
         InputError: training failed, or the folder holds a run with other settings.
     """
-    cfg = load_config(config, options)
-    if iterations is not None:
-        shortened(cfg, iterations)
-    cascade = isinstance(cfg.model.decode_head, list)
-    if start is not None:
-        start = start.resolve()
-        continued(cfg, folder.resolve() / 'start.pth' if cascade else start, lr_factor)
     folder.mkdir(parents=True, exist_ok=True)
     recipe = recipe_of(folder)
     if recipe.is_file() and Config.fromfile(recipe).to_dict() != cfg.to_dict():
@@ -86,8 +94,6 @@ def train(
     last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
     if last.is_file():
         return last
-    if start is not None and cascade:
-        write_as_cascade(start, Path(cfg.load_from))
     log = folder / 'train.log'
     with log.open('a') as file:
         result = subprocess.run(
@@ -108,7 +114,9 @@ def train_here(recipe: str, folder: str) -> None:
     cfg = load_config(recipe, work_dir=folder)
     guard_training(cfg)
     resume_latest(cfg)
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    runner.model.to(memory_format=torch.channels_last)  # 1.4 times as fast on a CPU
+    runner.train()
 
 
 def recipe_of(folder: Path) -> Path:
