@@ -1,4 +1,4 @@
-"""Label images, folders or a video with an exported ONNX file, without torch.
+"""Label images, folders or a video with an exported file, without torch.
 
 python infer_onnx.py model.onnx photos street.jpg --out seen
 python infer_onnx.py model.onnx drive.mp4 --out seen
@@ -6,6 +6,7 @@ python infer_onnx.py model.onnx drive.mp4 --out seen
 DIR/labels gets PNGs whose pixels are the ids of classes, with the colours as palette;
 DIR/overlays the images under these colours. Beside this file it takes no more than
 pip install onnxruntime numpy opencv-python Pillow
+or, for OpenVINO's files (model.xml beside model.bin), openvino in place of onnxruntime.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from math import inf
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
+from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 IMAGES = re.compile(r'(?i)\.(bmp|jp2|jpe|jpe?g|p[bgnp]m|png|tiff?|webp)$')
 VIDEOS = re.compile(r'(?i)\.(avi|flv|m4v|mkv|mov|mp4|mpe?g|mts|ogv|webm|wmv)$')
+KEY = 'mmseg_pointrend'
+"""Under which a file says what it is, as JSON."""
 
 
 class InputError(ValueError):
@@ -38,12 +41,13 @@ class InputError(ValueError):
 
 
 class Labeler:
-    """A model in an ONNX file; several threads may call it.
+    """A model in a file; several threads may call it.
 
     Args:
-        path: of a file that ``tools/export.py`` made.
+        path: of a file that ``tools/export.py`` made, ``.onnx`` or ``.xml``.
         threads: of the CPU for an image; 0 takes all cores.
-        provider: of ONNX Runtime; by default CUDA where there is one, else the CPU.
+        provider: of ONNX Runtime, by default CUDA where there is one, else the CPU;
+            or a device of OpenVINO, by default the CPU.
 
     Attributes:
         classes: their names; numbers if the file has none.
@@ -56,13 +60,21 @@ class Labeler:
     def __init__(
         self, path: str | Path, threads: int = 0, provider: str | None = None
     ) -> None:
-        self.name, self.session = Path(path).name, load(path, threads, provider)
-        [image], outputs = self.session.get_inputs(), self.session.get_outputs()
-        self.input, self.size = image.name, image.shape[1:3]
-        kinds = {one.name: one.type for one in outputs}
-        self.kind = np.uint8 if kinds['labels'] == 'tensor(uint8)' else np.uint16
-        metadata = self.session.get_modelmeta().custom_metadata_map
-        meta = json.loads(metadata.get('mmseg_pointrend', '{}'))
+        if not Path(path).is_file():
+            raise InputError(f'{path} does not exist: check the path.')
+        self.name = Path(path).name
+        load = load_openvino if self.name.endswith('.xml') else load_onnx
+        takes, gives, meta, self.labels_of = load(path, threads, provider)
+        kind, shape = takes[0] if len(takes) == 1 else ('', [])
+        right = kind == 'uint8' and len(shape) == 4 and shape[3] == 3
+        right = right and (shape[0] == 1 or not isinstance(shape[0], int))
+        if not right or gives not in (['uint8'], ['int32']):
+            raise InputError(
+                f'{path} takes {takes} and gives labels {gives}, not one uint8 image '
+                '(1, height, width, 3) and uint8 or int32: make it with '
+                'tools/export.py.'
+            )
+        self.size, self.kind = shape[1:3], np.uint8 if gives == ['uint8'] else np.uint16
         lot, number = np.random.default_rng(0), np.iinfo(self.kind).max + 1
         colours = meta.get('palette') or lot.integers(0, 256, (number, 3), np.uint8)
         self.palette = np.array(colours, np.uint8)
@@ -77,7 +89,7 @@ class Labeler:
 
         Raises:
             InputError: the image is not as the file takes it.
-            RuntimeError: ONNX Runtime failed, such as for want of memory.
+            RuntimeError: the runtime failed, such as for want of memory.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             got = f'{image.dtype} {image.shape}'
@@ -93,9 +105,9 @@ class Labeler:
                 'model with --dynamic.'
             )
         try:
-            [labels] = self.session.run(['labels'], {self.input: data[None]})
+            labels = self.labels_of(data[None])
         except Exception as error:
-            raise RuntimeError(f'ONNX Runtime fails ({one_line(error)}).') from error
+            raise RuntimeError(f'the runtime fails ({one_line(error)}).') from error
         labels = labels[0].astype(self.kind, copy=False)
         if data.shape != image.shape:
             size = image.shape[1::-1]
@@ -103,12 +115,14 @@ class Labeler:
         return labels
 
 
-def load(
-    path: str | Path, threads: int, provider: str | None
-) -> onnxruntime.InferenceSession:
-    """Open an ONNX file and look at what it takes and gives; see :class:`Labeler`."""
-    if not Path(path).is_file():
-        raise InputError(f'{path} does not exist: check the path.')
+Loaded = tuple[list, list[str], dict[str, Any], Callable[[np.ndarray], np.ndarray]]
+"""Types and shapes of inputs, types of ``labels``, what is said of it, and a call."""
+
+
+def load_onnx(path: str | Path, threads: int, provider: str | None) -> Loaded:
+    """Open an ONNX file; see :class:`Labeler`."""
+    import onnxruntime
+
     onnxruntime.set_default_logger_severity(4)  # it raises its errors as well
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 4
@@ -118,23 +132,58 @@ def load(
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:
-        raise InputError(
-            f'{path} cannot be loaded ({one_line(error)}): it is truncated, no ONNX '
-            'file, or of a newer version; export it again, or upgrade onnxruntime.'
-        ) from error
+        raise unreadable(path, error) from error
     if provider not in (None, *session.get_providers()):
         raise InputError(f'{provider} does not start: give one of {", ".join(found)}.')
-    takes = [(one.type, one.shape) for one in session.get_inputs()]
-    gives = [one.type for one in session.get_outputs() if one.name == 'labels']
-    kind, shape = takes[0] if len(takes) == 1 else ('', [])
-    right = kind == 'tensor(uint8)' and len(shape) == 4 and shape[3] == 3
-    right = right and (shape[0] == 1 or not isinstance(shape[0], int))
-    if not right or gives not in (['tensor(uint8)'], ['tensor(int32)']):
-        raise InputError(
-            f'{path} takes {takes} and gives labels {gives}, not one uint8 image (1, '
-            'height, width, 3) and uint8 or int32: make it with tools/export.py.'
-        )
-    return session
+    takes = [(one.type[7:-1], one.shape) for one in session.get_inputs()]
+    gives = [one.type[7:-1] for one in session.get_outputs() if one.name == 'labels']
+    metadata = session.get_modelmeta().custom_metadata_map
+    name = session.get_inputs()[0].name
+
+    def labels_of(images: np.ndarray) -> np.ndarray:
+        return session.run(['labels'], {name: images})[0]
+
+    return takes, gives, json.loads(metadata.get(KEY, '{}')), labels_of
+
+
+def load_openvino(path: str | Path, threads: int, device: str | None) -> Loaded:
+    """Open OpenVINO's files; its usual bfloat16 would spoil the choice of points."""
+    import openvino
+
+    settings = dict(INFERENCE_PRECISION_HINT='f32', INFERENCE_NUM_THREADS=threads)
+    core = openvino.Core()
+    if device not in (None, *core.available_devices):
+        found = ', '.join(core.available_devices)
+        raise InputError(f'{device} does not start: give one of {found}.')
+    try:
+        model = core.read_model(path)
+        compiled = core.compile_model(model, device or 'CPU', settings)
+    except Exception as error:
+        raise unreadable(path, error) from error
+
+    def kind_of(port: Any) -> str:
+        return np.dtype(port.element_type.to_dtype()).name
+
+    def shape_of(port: Any) -> list:
+        sizes = port.get_partial_shape()
+        return [one.get_length() if one.is_static else str(one) for one in sizes]
+
+    takes = [(kind_of(one), shape_of(one)) for one in compiled.inputs]
+    gives = [kind_of(one) for one in compiled.outputs if 'labels' in one.get_names()]
+    said = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else '{}'
+
+    def labels_of(images: np.ndarray) -> np.ndarray:
+        return compiled.infer_new_request({0: images})['labels']
+
+    return takes, gives, json.loads(said), labels_of
+
+
+def unreadable(path: str | Path, error: Exception) -> InputError:
+    """Say that a file cannot be loaded."""
+    return InputError(
+        f'{path} cannot be loaded ({one_line(error)}): it is truncated, another file, '
+        'or of a newer version; export it again, or upgrade the runtime.'
+    )
 
 
 def one_line(error: Exception) -> str:
@@ -360,12 +409,12 @@ def main(args: Namespace) -> None:
 def add_arguments(parser: ArgumentParser) -> None:
     """Add what the command takes."""
     add = parser.add_argument
-    add('model', metavar='MODEL.onnx', help='file of tools/export.py')
+    add('model', metavar='MODEL', help='.onnx or .xml file of tools/export.py')
     inputs = 'images, and folders with their subfolders; or one video'
     add('inputs', nargs='+', metavar='INPUT', help=inputs)
     add('--out', type=Path, required=True, metavar='DIR', help='folder for the results')
     add('--threads', type=int, default=0, metavar='N', help='of the CPU (default: all)')
-    provider = 'of ONNX Runtime (default: CUDA where there is one, else the CPU)'
+    provider = 'of ONNX Runtime (default: CUDA, else the CPU), or device of OpenVINO'
     add('--provider', metavar='NAME', help=provider)
     overwrite = 'write into a folder that has files, and replace those of equal names'
     add('--overwrite', action='store_true', help=overwrite)

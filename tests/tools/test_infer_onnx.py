@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import shutil
 import sys
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 
 import cv2
 import infer_onnx
 import mmcv
 import numpy as np
+import onnx
+import openvino
 import pytest
 from infer_onnx import InputError, Labeler
 from mmcv.transforms import Resize
 from onnx import TensorProto
 from PIL import Image
 
+from mmseg_pointrend.engine.export.files import write_openvino
 from mmseg_pointrend.engine.prediction.inputs import find_images
 from mmseg_pointrend.engine.prediction.model import Prediction
 from mmseg_pointrend.engine.prediction.reading import Image as Picture
@@ -28,9 +33,10 @@ from tests.onnx_files import PALETTE, named_onnx, write_onnx
 
 WITHOUT = """
 import runpy, sys
-for name in ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmseg_pointrend', 'onnx', 'rich'):
+others = ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmseg_pointrend', 'onnx', 'rich')
+for name in (*others, sys.argv[1]):
     sys.modules[name] = None  # importing it raises ImportError
-del sys.argv[0]
+del sys.argv[:2]
 runpy.run_path(sys.argv[0], run_name='__main__')
 """
 
@@ -80,11 +86,25 @@ def rgb(path):
     return mmcv.imread(path)[..., ::-1]
 
 
-def test_the_file_alone_writes_what_predict_writes_without_torch(photos, tmp_path):
+def as_openvino(model):
+    """Convert a tiny ONNX file, with what it says."""
+    said = onnx.load(model).metadata_props
+    path = model.with_suffix('.xml')
+    write_openvino(model, path, json.loads(said[0].value) if said else {})
+    return path
+
+
+@pytest.mark.parametrize('runtime', ['onnxruntime', 'openvino'])
+def test_the_file_alone_writes_what_predict_writes_without_torch(
+    photos, tmp_path, runtime
+):
     script = shutil.copy(ROOT / 'tools/infer_onnx.py', tmp_path)
     model = named_onnx(tmp_path / 'model.onnx')
+    other = 'openvino'
+    if runtime == 'openvino':
+        model, other = as_openvino(model), 'onnxruntime'
     result = run_tool(
-        *(sys.executable, '-c', WITHOUT, script, model, photos),
+        *(sys.executable, '-c', WITHOUT, other, script, model, photos),
         *('--out', tmp_path / 'out', '--threads', 1),
         cwd=tmp_path,
         PYTHONPATH='',
@@ -243,7 +263,7 @@ def test_more_classes_than_8_bits_hold_are_written_with_16(infer, photos, tmp_pa
     [
         (
             dict(kind=TensorProto.FLOAT),
-            r"takes \[\('tensor\(float\)', .*make it with too",
+            r"takes \[\('float', .*make it with too",
         ),
         (dict(shape=('N', 3, 'H', 'W')), r"\['N', 3, 'H', 'W'\]\)\] and gives labels"),
         (dict(shape=(4, 24, 40, 3)), r'\[4, 24, 40, 3\]\)\] and .*not one uint8 image'),
@@ -252,6 +272,30 @@ def test_more_classes_than_8_bits_hold_are_written_with_16(infer, photos, tmp_pa
 def test_a_file_of_another_interface_is_refused(tmp_path, keys, said):
     model = write_onnx(tmp_path / 'm.onnx', **keys)
     with pytest.raises(InputError, match=said):
+        Labeler(model)
+    with pytest.raises(InputError, match=r'takes .* and gives labels .*: make it with'):
+        Labeler(as_openvino(model))
+
+
+def test_openvino_keeps_float32_and_names_its_devices(tmp_path, monkeypatch):
+    model, asked = as_openvino(named_onnx(tmp_path / 'model.onnx')), []
+    compile_model = openvino.Core.compile_model
+    monkeypatch.setattr(
+        openvino.Core,
+        'compile_model',
+        lambda *args: asked.append(args[3]) or compile_model(*args),
+    )
+    label = Labeler(model, threads=1)
+    assert asked[0]['INFERENCE_PRECISION_HINT'] == 'f32'
+    assert label.classes == ['red', 'green', 'blue', 'never']
+    images = np.random.default_rng(0).integers(0, 256, (8, 24, 40, 3), dtype=np.uint8)
+    with ThreadPoolExecutor(8) as pool:
+        for image, labels in zip(images, pool.map(label, images), strict=True):
+            assert np.array_equal(labels, image.argmax(axis=2))
+    with pytest.raises(InputError, match='NPU7 does not start: give one of CPU'):
+        Labeler(model, provider='NPU7')
+    model.write_text(model.read_text()[:500])
+    with pytest.raises(InputError, match=r'model.xml cannot be loaded \(.*truncated'):
         Labeler(model)
 
 

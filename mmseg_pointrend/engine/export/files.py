@@ -17,7 +17,7 @@ from mmseg_pointrend.errors import InputError, one_line
 
 OPSET = 18
 KEY = 'mmseg_pointrend'
-"""Under which an ONNX file has what is said of it, as JSON."""
+"""Under which a file has what is said of it, as JSON."""
 
 Labeler = Callable[[np.ndarray], np.ndarray]
 """From images (N, H, W, 3), uint8, RGB, to labels (N, H, W)."""
@@ -125,11 +125,13 @@ def topk_in_rounds(most: int) -> Callable[..., Any]:
     return topk
 
 
-def write_openvino(onnx_file: Path, path: Path) -> None:
+def write_openvino(onnx_file: Path, path: Path, description: dict[str, Any]) -> None:
     """Convert an ONNX file to OpenVINO's ``.xml`` and ``.bin``, in float32."""
     import openvino
 
-    openvino.save_model(openvino.convert_model(onnx_file), path, compress_to_fp16=False)
+    model = openvino.convert_model(onnx_file)
+    model.set_rt_info(json.dumps(description), [KEY])
+    openvino.save_model(model, path, compress_to_fp16=False)
 
 
 def open_file(path: Path, threads: int) -> Labeler:

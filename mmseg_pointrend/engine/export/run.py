@@ -131,8 +131,7 @@ def export(
         if out.suffix == '.pt2':
             torch.export.save(program, made)
         else:
-            description = describe(model, cfg)
-            write_onnx(program, onnx_file, description, max_topk=max_topk)
+            write_onnx(program, onnx_file, describe(model, cfg), max_topk=max_topk)
             if max_topk:
                 check_operators(onnx_file)
         if int8 is not None:
@@ -142,7 +141,7 @@ def export(
             quantize(whole, onnx_file, (np.stack([one] * batch) for one in calibration))
             keep_description(whole, onnx_file)
         if out.suffix == '.xml':
-            write_openvino(onnx_file, made)
+            write_openvino(onnx_file, made, describe(model, cfg))
         print('comparing it with the model')
         compared = [
             *(reader.read(images, COMPARED) if images else reader.noise(example))
