@@ -69,7 +69,7 @@ def main(args: Namespace) -> None:
     if args.out or args.show or args.show_dir:
         runner.register_hook(UnlabelledHook())
     runner.test()
-    leave_processes()
+    leave_processes(runner)
 
 
 if __name__ == '__main__':

@@ -49,7 +49,7 @@ def main(args: Namespace) -> None:
     runner = build_runner(cfg, verbose=args.verbose)
     runner.register_hook(OutputNamesHook())
     runner.train()
-    leave_processes()
+    leave_processes(runner)
 
 
 if __name__ == '__main__':

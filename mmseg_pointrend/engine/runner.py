@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -75,13 +76,15 @@ def build_runner(cfg: Config, *, verbose: bool = False) -> Runner:
     return runner
 
 
-def leave_processes() -> None:
-    """Leave the other processes of a run that is over.
+def leave_processes(runner: Runner) -> None:
+    """Leave the other processes of a run that is over, and its model.
 
     The threads that talk to them would otherwise meet the end of Python, and abort the
     process once in a while.
     """
     if torch.distributed.is_initialized():
+        runner.model = None  # a wrapped one holds the threads
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -32,6 +33,7 @@ from mmseg_pointrend.engine.export.tensorrt import beyond_limits
 from mmseg_pointrend.engine.prediction.model import load_model
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.rendering.grids import Axis, valid_regions
+from tests import onnx_files
 from tests.helpers import ROOT, run_tool, tiny_model
 from tests.models.host_tester import HOSTS, host, plain_config
 
@@ -151,6 +153,23 @@ def test_a_plain_model_of_mmsegmentation_becomes_a_file():
         LabelNetwork(model, (61, 94)).eval(), torch.from_numpy(images), dynamic=False
     )
     assert differing(labels_of(program, images), model_labeler(model)(images)) < 1e-3
+
+
+def test_files_are_timed_and_scored_beside_the_model(
+    any_size, tiny_config, trained, tmp_path
+):
+    other = onnx_files.write_onnx(tmp_path / 'other.onnx')
+    result = run_tool(
+        *(sys.executable, 'tools/benchmark_files.py', tiny_config),
+        *(trained / 'iter_4.pth', any_size, other, '--repeat', 3, '--limit', 2),
+    )
+    assert result.returncode == 0, result.stderr
+    rows = [re.findall(r'[^\s│]+', line) for line in result.stdout.splitlines()]
+    model, file, wrong = (row for row in rows if row and row[0][-5:] in 'model.onnx')
+    assert file[3] == model[3] == '100.0000'
+    assert file[4] == model[4]
+    assert float(wrong[3]) < 90
+    assert float(file[5]) == pytest.approx(any_size.stat().st_size / 1e6, abs=0.1)
 
 
 @pytest.mark.parametrize('suffix', ['.xml', '.pt2'])

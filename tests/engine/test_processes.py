@@ -75,6 +75,33 @@ def test_several_processes_and_nodes_measure_what_one_does(
     assert 'mIoU' not in second
 
 
+# Runs a tool and prints the names of the threads that it leaves behind.
+AT_THE_END = """
+import atexit, glob, runpy, sys
+def names():
+    files = glob.glob('/proc/self/task/*/comm')
+    return sorted(open(one).read().strip() for one in files)
+atexit.register(lambda: print('at the end:', names()))
+del sys.argv[0]
+sys.path.insert(0, 'tools')
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='it reads /proc')
+def test_no_thread_of_several_processes_meets_the_end_of_python(tiny_config, tmp_path):
+    """C++ threads that do abort the process, once in a while."""
+    result = run_tool(
+        *(sys.executable, '-c', AT_THE_END, 'tools/train.py', tiny_config),
+        *('--launcher', 'pytorch', '--work-dir', tmp_path),
+        **dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', OMP_NUM_THREADS='1'),
+        **dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port()),
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    [names] = re.findall(r'at the end: \[(.*)\]', result.stdout)
+    assert 'gloo' not in names
+
+
 # Starts what SLURM would start, on this machine.
 SRUN = """#!/bin/sh
 for argument; do

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from mmseg_pointrend.engine.export.network import LabelNetwork, sizes_may_be_symbols
+from mmseg_pointrend.engine.export.quantization import quantize
+from mmseg_pointrend.engine.export.tensorrt import check_operators
 from mmseg_pointrend.errors import InputError, one_line
 
 OPSET = 18
@@ -52,6 +54,37 @@ def program_of(
         raise InputError(
             f'the network cannot be recorded ({one_line(error)[:300]}): {fix}.'
         ) from error
+
+
+def write_file(
+    program: torch.export.ExportedProgram,
+    path: Path,
+    description: dict[str, Any],
+    max_topk: int | None,
+    calibration: Iterable[np.ndarray] | None,
+) -> None:
+    """Write a program as a file of the target that its suffix names.
+
+    Args:
+        program: of a label network.
+        path: of the file, in a folder for what is needed on the way.
+        description: what the file says of itself.
+        max_topk: as in :func:`write_onnx`.
+        calibration: images from which 8-bit ranges are taken.
+    """
+    if path.suffix == '.pt2':
+        torch.export.save(program, path)
+        return
+    onnx_file, whole = path.with_suffix('.onnx'), path.with_name('whole.onnx')
+    write_onnx(program, onnx_file, description, max_topk=max_topk)
+    if max_topk:
+        check_operators(onnx_file)
+    if calibration is not None:
+        onnx_file.rename(whole)
+        quantize(whole, onnx_file, calibration)
+        keep_description(whole, onnx_file)
+    if path.suffix == '.xml':
+        write_openvino(onnx_file, path, description)
 
 
 def write_onnx(

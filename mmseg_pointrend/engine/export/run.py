@@ -25,15 +25,11 @@ from mmseg_pointrend.engine.acceleration import fuse_conv_bn
 from mmseg_pointrend.engine.config import type_name
 from mmseg_pointrend.engine.export.files import (
     Labeler,
-    keep_description,
     open_file,
     program_of,
-    write_onnx,
-    write_openvino,
+    write_file,
 )
 from mmseg_pointrend.engine.export.network import LabelNetwork
-from mmseg_pointrend.engine.export.quantization import quantize
-from mmseg_pointrend.engine.export.tensorrt import check_operators
 from mmseg_pointrend.engine.prediction.inputs import find_images
 from mmseg_pointrend.engine.prediction.model import load_model
 from mmseg_pointrend.engine.prediction.reading import Reader, pipeline_of
@@ -122,47 +118,37 @@ def export(
     # One image would be taken for the only number of them.
     count = max(2, batch) if dynamic else batch
     blank = torch.zeros(count, *example, reader.channels, dtype=torch.uint8)
+    hint = ' for any size, which takes minutes; less with --size' * dynamic
+    print(f'recording the network{hint}')
+    program = program_of(network, blank, dynamic=dynamic)
     with TemporaryDirectory() as folder:
-        hint = ' for any size, which takes minutes; less with --size' * dynamic
-        print(f'recording the network{hint}')
-        program = program_of(network, blank, dynamic=dynamic)
         made = Path(folder, f'model{out.suffix}')
-        onnx_file = Path(folder, 'model.onnx')
-        if out.suffix == '.pt2':
-            torch.export.save(program, made)
-        else:
-            write_onnx(program, onnx_file, describe(model, cfg), max_topk=max_topk)
-            if max_topk:
-                check_operators(onnx_file)
+        calibration = None
         if int8 is not None:
-            calibration = reader.read([int8], CALIBRATED)
-            whole = Path(folder, 'whole.onnx')
-            onnx_file.rename(whole)
-            quantize(whole, onnx_file, (np.stack([one] * batch) for one in calibration))
-            keep_description(whole, onnx_file)
-        if out.suffix == '.xml':
-            write_openvino(onnx_file, made, describe(model, cfg))
+            pixels = reader.read([int8], CALIBRATED)
+            calibration = (np.stack([one] * batch) for one in pixels)
+        write_file(program, made, describe(model, cfg), max_topk, calibration)
         print('comparing it with the model')
         compared = [
             *(reader.read(images, COMPARED) if images else reader.noise(example))
         ]
         labeler = open_file(made, torch.get_num_threads())
-        result = compare(model, labeler, compared, batch, dynamic=dynamic)
-        parts = [made, *made.parent.glob('model.bin')]
+        agreement, seconds = compare(model, labeler, compared, batch, dynamic=dynamic)
         needed = AGREEMENT_INT8 if int8 else AGREEMENT
-        if result[0] < needed:
+        if agreement < needed:
             fix = 'give --size H W' if dynamic else 'report it with the config'
             fix = 'give more --int8 images' if int8 else fix
             raise InputError(
-                f'{out} would give {100 * result[0]:.2f} % of the labels of the model, '
+                f'{out} would give {100 * agreement:.2f} % of the labels of the model, '
                 f'less than {100 * needed:g} %, and is not written: {fix}.'
             )
+        parts = [made, *made.parent.glob('model.bin')]
         megabytes = sum(part.stat().st_size for part in parts) / 1e6
         for part in reversed(parts):
             with atomic_write(out.with_suffix(part.suffix)) as temporary:
                 temporary.write_bytes(part.read_bytes())
-    source = ', '.join(images) or 'noise'
-    return Comparison(*result, megabytes, f'{len(compared)} images of {source}')
+    source = f'{len(compared)} images of {", ".join(images) or "noise"}'
+    return Comparison(agreement, seconds, megabytes, source)
 
 
 def check_out(out: Path, overwrite: bool, int8: str | None) -> None:
