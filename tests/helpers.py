@@ -29,8 +29,10 @@ from torch import nn
 from mmseg_pointrend.engine.config import load_config, resume_latest
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.rendering.grids import Grid
+from mmseg_pointrend.studies.accuracy.contenders import LOSSES, pointhead
 
 ROOT = Path(__file__).parents[1]
+CAMVID = ROOT / 'configs/deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
 
 
 def tiny_model_config(
@@ -223,3 +225,10 @@ def logged_losses(work_dir: Path) -> dict[int, dict[str, float]]:
         for line in lines
         if 'loss' in line
     }
+
+
+def pointhead_config() -> Config:
+    """A config with MMSegmentation's ``PointHead``, as ``compare.py`` derives it."""
+    cfg = Config.fromfile(CAMVID)
+    pointhead(cfg, dict(type='PointRendHead'), LOSSES['lovasz'])
+    return cfg

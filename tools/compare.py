@@ -1,11 +1,11 @@
-"""Train the plain model, continue it as each contender, and score all of them.
+"""Train a plain model, continue it as each contender, and score all of them.
 
-tools/compare.py --data-root data/camvid/ --work-dir work_dirs/compare --seeds 0 1 2
+tools/compare.py CONFIG --work-dir work_dirs/compare --seeds 0 1 2
 
-The network and its points learn with the same --losses. In the continuations BatchNorm
-keeps its statistics, and a head that the plain model lacks learns at the full rate.
-The contender retrofit is the continued plain model as it is, whose point head alone
-learns, for as many iterations again.
+The network and its points learn with the same --losses. Continued are: plain, the model
+as it is; pointrend, with our tuned point head; pointhead, with MMSegmentation's; and
+retrofit, the continued plain one as it is, whose point head alone learns for as many
+iterations again. BatchNorm keeps its statistics, and new heads learn at the full rate.
 
 What is done is not done again and what was stopped continues, so a second call goes on.
 """
@@ -23,42 +23,29 @@ from arguments import add_cfg_options, parse, run
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
-NAME = '{}_efficientnet-lite0-{}_1xb4-2k_camvid-360x480.py'
-CONTENDERS = {
-    'plain': NAME.format('deeplabv3plus', 'd16'),
-    'pointhead': NAME.format('pointhead_deeplabv3plus', 'd16'),
-    'pointrend': NAME.format('pointrend_deeplabv3plus', 'd16'),
-    'retrofit': NAME.format('deeplabv3plus', 'd16'),
-    'plain-d8': NAME.format('deeplabv3plus', 'd8'),
-}
-CROSS_ENTROPY = dict(type='CrossEntropyLoss', avg_non_ignore=True)
-LOVASZ = dict(type='LovaszLoss', reduction='none', loss_name='loss_lovasz')
-LOSSES = {'cross-entropy': [CROSS_ENTROPY], 'lovasz': [CROSS_ENTROPY, LOVASZ]}
+TUNED = Path(__file__).parents[1] / 'configs/_base_/point_heads/tuned.py'
+CONTENDERS = 'plain', 'retrofit', 'pointrend', 'pointhead'
+LOSSES = 'cross-entropy', 'lovasz'
 BASE = 'base'
-TUNED = str(CONFIGS / '_base_/point_heads/tuned.py')
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add('--data-root', required=True, help='folder that prepare_camvid.py made')
+    add('config', help='config file of the plain model')
     add('--work-dir', type=Path, required=True, help='outside of the repository')
+    add('--data-root', help="in place of the config's")
+    add('--checkpoint', type=Path, help='of the plain model, which is trained without')
+    add('--base-seed', type=int, default=0, help='of its training')
+    add('--base-iterations', type=int, help="of it; by default the config's")
     add('--seeds', type=int, nargs='+', default=[0], help='of the continuations')
-    add('--base-seed', type=int, default=0, help='of the plain model they continue')
-    add('--base-iterations', type=int, help="of that model; by default its config's")
     add('--iterations', type=int, default=1000, help='of each continuation')
-    add(
-        '--losses',
-        nargs='+',
-        choices=LOSSES,
-        default=['lovasz'],
-        help='default: lovasz, beside cross-entropy',
-    )
     add('--lr-factor', type=float, default=0.2, help='their share of the learning rate')
+    add('--losses', nargs='+', choices=LOSSES, default=['lovasz'], help='lovasz and CE')
     add('--contenders', nargs='+', choices=CONTENDERS, default=list(CONTENDERS))
     add('--name', help='of the run of a single contender with other --cfg-options')
     add_cfg_options(parser, 'model.point_head.detach=False')
-    add('--workers', type=int, default=1, help='processes that load training images')
+    add('--workers', type=int, help='processes that load training images')
+    add('--classes', action='store_true', help='show the IoU of every class')
 
 
 def check(parser: ArgumentParser, args: Namespace) -> None:
@@ -80,7 +67,7 @@ def main(args: Namespace) -> None:
     )
     from mmseg_pointrend.studies.accuracy.training import recipe_of
 
-    start = train_base(args)
+    start = args.checkpoint or train_base(args)
     rows, runners = {}, {}
     for losses, seed, key in product(args.losses, args.seeds, args.contenders):
         name = args.name or key
@@ -97,13 +84,13 @@ def main(args: Namespace) -> None:
     costs = measure_costs(runners)
     dump(costs, args.work_dir / f'costs_{"_".join(runners)}.json', indent=2)
     print_costs(costs)
-    print_scores(rows, ['pole', 'sign', 'fence', 'pedestrian', 'bicyclist'])
+    print_scores(rows, [*next(iter(rows.values()))['IoU']] if args.classes else [])
 
 
 def train_base(args: Namespace) -> Path:
     from mmseg_pointrend.studies.accuracy.training import shortened, train
 
-    cfg = config_of('plain', args, args.base_seed)
+    cfg = plain_config(args, args.base_seed)
     if args.base_iterations is not None:
         shortened(cfg, args.base_iterations)
     return train(cfg, args.work_dir / f'{BASE}_seed{args.base_seed}')
@@ -114,23 +101,24 @@ def train_contender(
 ) -> Path:
     from mmseg_pointrend.engine.config import load_config
     from mmseg_pointrend.engine.retrofit_config import retrofit_config
+    from mmseg_pointrend.studies.accuracy import contenders
     from mmseg_pointrend.studies.accuracy.training import (
         continue_from,
-        learn_with,
         recipe_of,
         shortened,
         train,
     )
 
+    head = load_config(str(TUNED)).point_head
+    head.loss_decode = contenders.LOSSES[losses]
     if key == 'retrofit':
         plain = args.work_dir / f'plain_{losses}_seed{seed}'
         end = train_contender(args, start, 'plain', losses, seed, plain)
-        head = dict(load_config(str(TUNED)).point_head, loss_decode=LOSSES[losses])
         cfg = load_config(str(recipe_of(plain)))
         cfg = retrofit_config(cfg, str(end), head, args.iterations)
     else:
-        cfg = config_of(key, args, seed)
-        learn_with(LOSSES[losses], cfg.model)
+        cfg = plain_config(args, seed)
+        contenders.TOGETHER[key](cfg, head, contenders.LOSSES[losses])
         shortened(cfg, args.iterations)
         continue_from(start, cfg, folder, args.lr_factor)
     if folder.name.startswith(f'{args.name}_'):
@@ -138,15 +126,18 @@ def train_contender(
     return train(cfg, folder)
 
 
-def config_of(key: str, args: Namespace, seed: int) -> Config:
+def plain_config(args: Namespace, seed: int) -> Config:
     from mmseg_pointrend.engine.config import load_config
+    from mmseg_pointrend.engine.retrofit_config import set_data_root
 
-    loaders = ['train_dataloader', 'val_dataloader', 'test_dataloader']
-    options = {f'{one}.dataset.data_root': args.data_root for one in loaders}
-    options['train_dataloader.num_workers'] = args.workers
-    return load_config(
-        str(CONFIGS / CONTENDERS[key]), {**options, 'randomness.seed': seed}
-    )
+    options = {'randomness.seed': seed}
+    if args.workers is not None:
+        options['train_dataloader.num_workers'] = args.workers
+        options['train_dataloader.persistent_workers'] = args.workers > 0
+    cfg = load_config(args.config, options)
+    if args.data_root is not None:
+        set_data_root(cfg, args.data_root)
+    return cfg
 
 
 if __name__ == '__main__':

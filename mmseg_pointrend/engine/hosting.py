@@ -49,12 +49,8 @@ def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
     cfg.point_head = deepcopy(point_head)
     point_head = cfg.point_head
     last = listed_configs(cfg.decode_head)[-1]
-    if (last.get('out_channels') or last.get('num_classes')) == 1:
-        for loss in listed_configs(point_head.get('loss_decode')):
-            if type_name(loss) == 'CrossEntropyLoss':
-                loss['use_sigmoid'] = True
-            elif type_name(loss) == 'LovaszLoss':
-                loss['loss_type'] = 'binary'
+    if is_binary(last):
+        make_binary(listed_configs(point_head.get('loss_decode')))
     with warnings.catch_warnings():  # training says them again
         warnings.simplefilter('ignore')
         add_finest_map(cfg)
@@ -68,6 +64,20 @@ def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
     if classified is not None:
         point_head['in_index'].append(DECODE_HEAD)
         point_head['in_channels'].append(classified)
+
+
+def is_binary(head: ConfigDict) -> bool:
+    """Tell whether a head, by its config, has one channel of logits."""
+    return (head.get('out_channels') or head.get('num_classes')) == 1
+
+
+def make_binary(losses: Sequence[Any]) -> None:
+    """Let losses take one channel of logits, in place."""
+    for loss in losses:
+        if type_name(loss) == 'CrossEntropyLoss':
+            loss['use_sigmoid'] = True
+        elif type_name(loss) == 'LovaszLoss':
+            loss['loss_type'] = 'binary'
 
 
 def add_finest_map(cfg: ConfigDict) -> None:

@@ -34,7 +34,7 @@ from mmseg_pointrend.engine.prediction.model import load_model
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.rendering.grids import Axis, valid_regions
 from tests import onnx_files
-from tests.helpers import ROOT, run_tool, tiny_model
+from tests.helpers import pointhead_config, run_tool, tiny_model
 from tests.models.host_tester import HOSTS, host, plain_config
 
 SIZES = [(1, 64, 128), (2, 72, 136), (3, 51, 70), (1, 17, 40), (2, 130, 67)]
@@ -269,8 +269,7 @@ def test_what_cannot_become_a_file_is_refused(
 
 
 def test_a_point_head_of_mmsegmentation_is_to_be_converted(monkeypatch, tmp_path):
-    name = 'pointhead_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480'
-    cfg = load_config(str(ROOT / f'configs/{name}.py'))
+    cfg = pointhead_config()
     cfg.model.pretrained = cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model)
     monkeypatch.setattr(run, 'load_model', lambda *_: model)

@@ -26,7 +26,7 @@ from mmseg_pointrend.engine.retrofit_config import retrofit_config, set_data_roo
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import PointRendEncoderDecoder
-from tests.helpers import ROOT, batch, logged_losses, run_tool
+from tests.helpers import ROOT, batch, logged_losses, pointhead_config, run_tool
 from tests.models.host_tester import HOSTS, SIZE, plain_config
 
 TUNED = Config.fromfile(ROOT / 'configs/_base_/point_heads/tuned.py').point_head
@@ -301,8 +301,7 @@ def test_options_of_the_network_reach_both_scores(
 
 
 def test_a_point_head_of_mmsegmentation_gives_way():
-    name = 'pointhead_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480'
-    plain = load_config(str(ROOT / f'configs/{name}.py'))
+    plain = pointhead_config()
     cfg = retrofit_config(plain, 'plain.pth', deepcopy(TUNED), 10).model
     assert [one.type for one in cfg.decode_head] == [plain.model.decode_head[0].type]
     assert cfg.point_head.in_index[-1] == 'decode_head'

@@ -25,7 +25,7 @@ from mmseg.registry import MODELS
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.studies.accuracy.training import write_as_cascade
-from tests.helpers import ROOT, run_tool, tiny_model_config, train_here
+from tests.helpers import CAMVID, ROOT, run_tool, tiny_model_config, train_here
 
 UNSAFE = r'evil\.pth is not safe to load, it asks for \S+\.system: give a checkpoint'
 WAYS_TO_SAVE = ('zip', 'legacy', 'pickle', 'tar')
@@ -121,7 +121,7 @@ def test_comparing_runs_no_payload(evil, proof, tmp_path, capsys, monkeypatch):
     base.mkdir(parents=True)
     evil.rename(base / 'iter_1.pth')
     (base / 'last_checkpoint').write_text(str(base / 'iter_1.pth'))
-    args = ('--data-root', tmp_path, '--work-dir', work, '--base-iterations', 1)
+    args = (CAMVID, '--work-dir', work, '--base-iterations', 1)
     args = ('compare.py', *args, '--contenders', 'pointhead', '--iterations', 1)
     said = last_line_of(*args, capsys=capsys, monkeypatch=monkeypatch)
     assert re.match(f'error: .*{UNSAFE.replace("evil", "iter_1")}', said), said

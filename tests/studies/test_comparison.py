@@ -9,7 +9,6 @@ from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,10 +17,11 @@ from mmengine.optim import build_optim_wrapper
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 
-from mmseg_pointrend.engine.config import load_config
+from mmseg_pointrend.engine.config import listed_configs, load_config
 from mmseg_pointrend.engine.hooks import NormEvalHook
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.evaluation import BoundaryIoUMetric
+from mmseg_pointrend.studies.accuracy.contenders import LOSSES, TOGETHER
 from mmseg_pointrend.studies.accuracy.predictions import (
     RENDERED,
     UPSAMPLED,
@@ -36,7 +36,7 @@ from mmseg_pointrend.studies.accuracy.training import (
     train,
     write_as_cascade,
 )
-from tests.helpers import ROOT, batch, run_tool, tiny_model, tiny_model_config
+from tests.helpers import CAMVID, ROOT, batch, run_tool, tiny_model, tiny_model_config
 
 CLASSES = ('a', 'b', 'c')
 
@@ -118,17 +118,20 @@ def test_who_stops_in_the_middle_leaves_the_model_as_it_was():
 
 
 def test_a_schedule_is_shortened_as_a_whole():
-    path = 'pointrend_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
-    cfg = Config.fromfile(ROOT / 'configs' / path)
+    cfg = Config.fromfile(CAMVID)
     shortened(cfg, 500)
     assert cfg.train_cfg.max_iters == cfg.train_cfg.val_interval == 500
     assert [(one.begin, one.end) for one in cfg.param_scheduler] == [(0, 25), (25, 500)]
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
+    with pytest.raises(InputError, match='counts epochs: give a config with train_cfg'):
+        shortened(cfg, 500)
 
 
 @pytest.mark.parametrize('name', ['pointrend', 'pointhead'])
 def test_a_new_head_learns_at_the_full_rate(name, tmp_path):
-    path = f'{name}_deeplabv3plus_efficientnet-lite0-d16_1xb4-2k_camvid-360x480.py'
-    cfg = Config.fromfile(ROOT / 'configs' / path)
+    cfg = Config.fromfile(CAMVID)
+    head = dict(type='PointRendHead', coarse_window=3)
+    TOGETHER[name](cfg, head, LOSSES['lovasz'])
     cfg.model.backbone.init_cfg = None
     cfg.norm_cfg = cfg.model.backbone.norm_cfg
     model = MODELS.build(cfg.model)
@@ -142,6 +145,37 @@ def test_a_new_head_learns_at_the_full_rate(name, tmp_path):
     for key, rate in rates.items():
         share = 1 if key.startswith(new) else 0.25
         assert rate == pytest.approx(full[key] * share), key
+
+
+@pytest.mark.parametrize('losses', LOSSES)
+@pytest.mark.parametrize('name', TOGETHER)
+def test_contenders_differ_in_the_point_head_alone(name, losses):
+    """The network learns with the same losses, and points with those that they can."""
+    cfg, plain = Config.fromfile(CAMVID), Config.fromfile(CAMVID)
+    TOGETHER[name](cfg, dict(type='PointRendHead'), LOSSES[losses])
+    heads = listed_configs(cfg.model.decode_head)
+    assert heads[0].pop('loss_decode') == LOSSES[losses]
+    del plain.model.decode_head.loss_decode
+    assert heads[0] == plain.model.decode_head
+    points = [cfg.model.get('point_head'), *heads[1:]][-1 if heads[1:] else 0]
+    assert (points is None) == (name == 'plain')
+    if name == 'pointrend':
+        assert points.loss_decode == LOSSES[losses]
+        assert points.in_index == [0, 4, 'decode_head']
+    if name == 'pointhead':
+        assert points.type == 'PointHead'
+        assert (points.in_index, points.in_channels) == ([0], [24])
+    assert {**cfg, 'model': None} == {**plain, 'model': None}
+
+
+def test_a_binary_contender_learns_with_binary_losses():
+    cfg = Config.fromfile(CAMVID)
+    cfg.model.decode_head.update(num_classes=2, out_channels=1, threshold=0.5)
+    TOGETHER['pointrend'](cfg, dict(type='PointRendHead'), LOSSES['lovasz'])
+    for head in (cfg.model.decode_head, cfg.model.point_head):
+        assert head.loss_decode[0].use_sigmoid
+        assert head.loss_decode[1].loss_type == 'binary'
+    assert 'use_sigmoid' not in LOSSES['lovasz'][0]
 
 
 def rates_of(cfg: Config, model: torch.nn.Module) -> dict[str, float]:
@@ -250,22 +284,11 @@ def test_a_curve_needs_budgets(trained, tiny_config, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_continues_one_checkpoint_as_each_contender(tmp_path):
-    generator = np.random.default_rng(0)
-    for split in ('train', 'val'):
-        for kind in ('img', 'ann'):
-            (tmp_path / 'camvid' / kind / split).mkdir(parents=True)
-        for i in range(4):
-            blocks = generator.integers(0, 12, (6, 8), dtype=np.uint8)
-            label = blocks.repeat(60, axis=0).repeat(60, axis=1)
-            image = generator.integers(0, 255, (360, 480, 3), dtype=np.uint8)
-            for kind, pixels in (('ann', label), ('img', image)):
-                path = tmp_path / 'camvid' / kind / split / f'{i}.png'
-                assert cv2.imwrite(str(path), pixels)
+def test_the_command_continues_one_checkpoint_as_each_contender(tiny_config, tmp_path):
     work = tmp_path / 'work'
     names = 'retrofit', 'plain', 'pointhead', 'pointrend'
     command = [
-        *(sys.executable, 'tools/compare.py', '--data-root', tmp_path / 'camvid/'),
+        *(sys.executable, 'tools/compare.py', tiny_config.with_name('plain.py')),
         *('--work-dir', work, '--base-iterations', '1', '--iterations', '1'),
         *('--contenders', *names, '--seeds', '1'),
     ]

@@ -49,7 +49,6 @@ def test_the_contenders_of_camvid_share_everything_but_the_model():
         for head, stride in (
             ('deeplabv3plus', 'd16'),
             ('pointrend_deeplabv3plus', 'd16'),
-            ('pointhead_deeplabv3plus', 'd16'),
             ('deeplabv3plus', 'd8'),
         )
     )

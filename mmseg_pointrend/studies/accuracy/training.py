@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from copy import deepcopy
+from math import inf
 from pathlib import Path
-from typing import Any
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from mmseg_pointrend.engine.config import (
     guard_training,
-    listed_configs,
     load_config,
     resume_latest,
 )
@@ -24,13 +22,21 @@ from mmseg_pointrend.studies.speed.contenders import as_first_of_cascade
 
 
 def shortened(cfg: Config, iterations: int) -> None:
-    """Squeeze a schedule into fewer iterations, with validation after the last."""
+    """Squeeze a schedule into fewer iterations, with validation after the last.
+
+    Raises:
+        InputError: the schedule counts epochs.
+    """
+    if 'max_iters' not in cfg.train_cfg:
+        raise InputError(
+            f'{cfg.filename} counts epochs: give a config with train_cfg.max_iters.'
+        )
     share = iterations / cfg.train_cfg.max_iters
     for scheduler in cfg.param_scheduler:
-        for key in ('begin', 'end'):
+        for key in {'begin', 'end'} & {*scheduler}:
             scheduler[key] = round(scheduler[key] * share)
     cfg.param_scheduler = [
-        one for one in cfg.param_scheduler if one['begin'] < one['end']
+        one for one in cfg.param_scheduler if one.get('begin', 0) < one.get('end', inf)
     ]
     cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
 
@@ -55,19 +61,12 @@ def continue_from(start: Path, cfg: Config, folder: Path, lr_factor: float) -> N
     cfg.load_from = str(start)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='NormEvalHook')]
     cfg.optim_wrapper.optimizer.lr *= lr_factor
-    rates = cfg.optim_wrapper.paramwise_cfg.custom_keys
+    own = cfg.optim_wrapper.get('paramwise_cfg') or {}
+    rates = dict(own.get('custom_keys') or {})
+    usual = rates.get('decode_head', {}).get('lr_mult', 1)
     for new in ('point_head', 'decode_head.1'):
-        rates[new] = dict(lr_mult=rates.decode_head.lr_mult / lr_factor)
-
-
-def learn_with(losses: list[dict[str, Any]], model: ConfigDict) -> None:
-    """Give a network and its points the same losses, in place.
-
-    MMSegmentation's ``PointHead`` keeps its own, as it can take no Lovász loss.
-    """
-    for head in (listed_configs(model.decode_head)[0], model.get('point_head')):
-        if head:
-            head.loss_decode = deepcopy(losses)
+        rates[new] = dict(lr_mult=usual / lr_factor)
+    cfg.optim_wrapper.paramwise_cfg = {**own, 'custom_keys': rates}
 
 
 def train(cfg: Config, folder: Path) -> Path:

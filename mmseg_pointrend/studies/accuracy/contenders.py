@@ -1,0 +1,83 @@
+"""Configs of the models that one plain checkpoint is continued as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from mmseg_pointrend.engine.config import listed_configs
+from mmseg_pointrend.engine.hosting import host_point_head, is_binary, make_binary
+from mmseg_pointrend.models.checks import DECODE_HEAD
+
+Losses = list[dict[str, Any]]
+
+CROSS_ENTROPY = dict(type='CrossEntropyLoss', avg_non_ignore=True)
+LOVASZ = dict(type='LovaszLoss', reduction='none', loss_name='loss_lovasz')
+LOSSES: Mapping[str, Losses] = {
+    'cross-entropy': [CROSS_ENTROPY],
+    'lovasz': [CROSS_ENTROPY, LOVASZ],
+}
+
+
+def plain(cfg: Config, point_head: dict[str, Any], losses: Losses) -> None:
+    """Let the network learn with these losses, in place."""
+    head = listed_configs(cfg.model.decode_head)[-1]
+    head.loss_decode = deepcopy(losses)
+    if is_binary(head):
+        make_binary(head.loss_decode)
+
+
+def pointrend(cfg: Config, point_head: dict[str, Any], losses: Losses) -> None:
+    """Give the network a point head that learns with it, in place."""
+    plain(cfg, point_head, losses)
+    host_point_head(cfg.model, {**point_head, 'loss_decode': losses})
+
+
+def pointhead(cfg: Config, point_head: dict[str, Any], losses: Losses) -> None:
+    """Make it MMSegmentation's cascade with its ``PointHead``, in place.
+
+    All is as in its ``configs/point_rend``. The points keep cross-entropy, as
+    ``PointHead`` gives its losses shapes that a Lovász loss cannot take.
+    """
+    plain(cfg, point_head, losses)
+    ours = deepcopy(cfg.model)
+    host_point_head(ours, point_head)
+    maps = zip(ours.point_head.in_index, ours.point_head.in_channels, strict=True)
+    index, channels = next(one for one in maps if one[0] != DECODE_HEAD)
+    heads = listed_configs(cfg.model.decode_head)
+    cfg.model.backbone = ours.backbone
+    cfg.model.type = 'CascadeEncoderDecoder'
+    cfg.model.num_stages = len(heads) + 1
+    cfg.model.decode_head = [
+        *heads,
+        dict(
+            type='PointHead',
+            in_index=[index],
+            in_channels=[channels],
+            channels=256,
+            dropout_ratio=-1,
+            num_classes=heads[-1].num_classes,
+            align_corners=heads[-1].get('align_corners', False),
+            ignore_index=heads[-1].get('ignore_index', 255),
+        ),
+    ]
+    cfg.model.train_cfg = ConfigDict(
+        num_points=2048, oversample_ratio=3, importance_sample_ratio=0.75
+    )
+    cfg.model.test_cfg = ConfigDict(
+        mode='whole',
+        subdivision_steps=2,
+        subdivision_num_points=8196,
+        scale_factor=2,
+    )
+
+
+TOGETHER: Mapping[str, Callable[[Config, dict[str, Any], Losses], None]] = {
+    'plain': plain,
+    'pointhead': pointhead,
+    'pointrend': pointrend,
+}
+"""What is continued as a whole."""
