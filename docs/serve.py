@@ -15,7 +15,10 @@ os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(4096 * 4096))
 from infer_onnx import InputError, Labeler, decode, palette_image
 
 app = FastAPI(title='Labels of images')
-labeler = Labeler(os.environ['MODEL'])
+try:
+    labeler = Labeler(os.environ.get('MODEL', 'MODEL=FILE of the environment'))
+except InputError as error:
+    raise SystemExit(f'error: {error}') from None
 network = CapacityLimiter(1)  # images at once; each takes all cores
 places = Semaphore(8)  # requests that are received, wait or run
 LARGEST = 20_000_000  # bytes of an image

@@ -210,6 +210,12 @@ FAILURES = [
         'module that has it in custom_imports.',
     ),
     (
+        'param_scheduler',
+        r'ValueError: end should be larger than begin.*begin=(\d+), end=(\d+)',
+        'a schedule in param_scheduler begins at {0} and ends at {1}, as training is '
+        'too short for it: correct its begin and end.',
+    ),
+    (
         'in _init_env',
         'ImportError: .*torch.utils.tensorboard',
         'TensorboardVisBackend of the visualizer needs tensorboard: pip install '

@@ -303,6 +303,14 @@ CASES = {
         },
         r'model.pretrained and model.backbone.init_cfg both name weights',
     ),
+    'a training that ends before its warm-up': (
+        {
+            'param_scheduler': [
+                dict(type='PolyLR', begin=50, end=30, by_epoch=False),
+            ]
+        },
+        r'a schedule in param_scheduler begins at 50 and ends at 30, as training',
+    ),
     'one image': (
         {f'{TRAIN}.batch_size': 1},
         r'BatchNorm cannot learn from one value a channel, \[1, 8, 1, 1\]',

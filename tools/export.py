@@ -6,7 +6,8 @@ tools/export.py CONFIG CHECKPOINT --out model.xml
 
 It takes images (N, H, W, 3), uint8, RGB, and gives labels (N, H, W). The file is run
 beside the model and is not written unless it gives the same labels. Needs
-pip install 'mmseg-pointrend[export]'. Works with MMSegmentation's own models, too.
+pip install onnx onnxruntime onnxscript, and for .xml openvino. Works with
+MMSegmentation's own models, too.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ def main(args: Namespace) -> None:
         overwrite=args.overwrite,
     )
     model, file = result.seconds
-    print(f'{args.out}: {result.megabytes:.1f} MB')
+    names = [args.out, *[args.out.with_suffix('.bin')] * (args.out.suffix == '.xml')]
+    print(f'{" and ".join(map(str, names))}: {result.megabytes:.1f} MB')
     print(
         f'{100 * result.agreement:.4f} % of labels are those of the model '
         f'({result.source})'

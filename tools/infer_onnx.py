@@ -64,7 +64,12 @@ class Labeler:
             raise InputError(f'{path} does not exist: check the path.')
         self.name = Path(path).name
         load = load_openvino if self.name.endswith('.xml') else load_onnx
-        takes, gives, meta, self.labels_of = load(path, threads, provider)
+        try:
+            takes, gives, meta, self.labels_of = load(path, threads, provider)
+        except ImportError as error:
+            raise InputError(
+                f'{self.name} needs {error.name}: pip install {error.name}.'
+            ) from error
         kind, shape = takes[0] if len(takes) == 1 else ('', [])
         right = kind == 'uint8' and len(shape) == 4 and shape[3] == 3
         right = right and (shape[0] == 1 or not isinstance(shape[0], int))
@@ -99,8 +104,11 @@ class Labeler:
             data = cv2.resize(data, scaled(image.shape[:2], **self.resize))
         sizes = zip(self.size, data.shape, strict=False)
         if any(isinstance(want, int) and want != got for want, got in sizes):
+            resized = f', resized to {data.shape[1]}x{data.shape[0]}'
             raise InputError(
-                f'{data.shape[1]}x{data.shape[0]} pixels, and {self.name} takes '
+                f'{image.shape[1]}x{image.shape[0]} pixels'
+                f'{resized * (data is not image and data.shape != image.shape)}'
+                f', and {self.name} takes '
                 f'{self.size[1]}x{self.size[0]} alone: resize the image, or export the '
                 'model with --dynamic.'
             )
@@ -150,11 +158,14 @@ def load_openvino(path: str | Path, threads: int, device: str | None) -> Loaded:
     """Open OpenVINO's files; its usual bfloat16 would spoil the choice of points."""
     import openvino
 
+    if not Path(path).with_suffix('.bin').is_file():
+        name = Path(path).with_suffix('.bin').name
+        raise InputError(f'{path} comes with {name}, which is missing: copy it, too.')
     settings = dict(INFERENCE_PRECISION_HINT='f32', INFERENCE_NUM_THREADS=threads)
     core = openvino.Core()
     if device not in (None, *core.available_devices):
         found = ', '.join(core.available_devices)
-        raise InputError(f'{device} does not start: give one of {found}.')
+        raise InputError(f'{device} does not start: give a device, of {found}.')
     try:
         model = core.read_model(path)
         compiled = core.compile_model(model, device or 'CPU', settings)
@@ -281,7 +292,7 @@ class Run:
             picture = decode(path.read_bytes())
             labels = self.label(picture)
         except (InputError, RuntimeError, OSError) as error:
-            print(f'error: {path}: {one_line(error)}.', file=sys.stderr)
+            sys.stderr.write(f'error: {path}: {one_line(error)}.\n')  # in one piece
             return False
         content = cv2.imencode('.png', self.write(name, picture, labels))[1].tobytes()
         with atomic_write(self.out / 'overlays' / f'{name}.png') as temporary:

@@ -8,7 +8,6 @@ and so is what --classes calls void. Nothing is guessed that the labels do not t
 
 from __future__ import annotations
 
-import os
 import warnings
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -50,7 +49,7 @@ def main(args: Namespace) -> None:
     from mmseg_pointrend.datasets.reports import findings_of, has_errors
     from mmseg_pointrend.engine.agreement import check_data_and_model
     from mmseg_pointrend.engine.config import load_config
-    from mmseg_pointrend.engine.new_config import new_config, next_commands
+    from mmseg_pointrend.engine.new_config import cores, new_config, next_commands
 
     lines = new_config(
         (args.images, args.labels),
@@ -65,7 +64,7 @@ def main(args: Namespace) -> None:
         print(line)
     print(f'Wrote {args.out}; checking every image and label')
     cfg = load_config(str(args.out))
-    found = check_data_and_model(cfg, ('train', 'val'), workers=os.cpu_count() or 1)
+    found = check_data_and_model(cfg, ('train', 'val'), workers=cores())
     print(*findings_of(found), sep='\n')
     if has_errors(found):
         raise SystemExit(1)

@@ -74,7 +74,7 @@ def main(args: Namespace) -> None:
     print_gain(figures)
     checkpoint = short((args.work_dir / 'last_checkpoint').read_text().strip())
     rest = checkpoint, 'IMAGES', '--out', 'predictions'
-    print(shlex.join([*start('predict', config), *rest]))
+    print('Next:', shlex.join([*start('predict', config), *rest]))
 
 
 if __name__ == '__main__':

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from inspect import signature
 from itertools import count
 from pathlib import Path
@@ -49,7 +50,11 @@ def load_config(
     if path.startswith('mmseg_pointrend::'):
         path, _ = find_base_or_ours(path, '')
     if not Path(path).is_file():
-        raise InputError(f'the config file {path} does not exist: check the path.')
+        near = get_close_matches(Path(path).name, [one.name for one in known_configs()])
+        hint = f'did you mean mmseg_pointrend::{near[0]}' if near else 'check the path'
+        raise InputError(f'the config file {path} does not exist: {hint}.')
+    if Path(path).suffix in ('.pth', '.safetensors'):
+        raise InputError(f'{path} is a checkpoint: give the config first.')
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
@@ -63,6 +68,11 @@ def load_config(
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
+
+
+def known_configs() -> Iterator[Path]:
+    """Find the config files of this package."""
+    return CONFIGS.glob('*.py')
 
 
 def how_to_name_bases(error: Exception) -> str | None:
@@ -249,11 +259,13 @@ def type_name(cfg: Any) -> str:
 def portable(cfg: Config) -> str:
     """Write a config whole, without what belongs to one run or one machine.
 
-    Absolute paths go below ``data/``, with as much of their ends as tells them apart.
+    Absolute paths go below ``data/``, with as much of their ends as tells them apart,
+    and lists of images into the folder of their data set.
     """
     content = {
         key: value for key, value in cfg.to_dict().items() if key not in OF_A_RUN
     }
+    move_lists(content)
     paths: set[Path] = set()
 
     def note(text: str) -> str:
@@ -276,6 +288,18 @@ def portable(cfg: Config) -> str:
         return (ends[root] / path.relative_to(root)).as_posix()
 
     return Config(changed(content, shortened)).pretty_text
+
+
+def move_lists(value: Any) -> None:
+    """Let data sets look for ``ann_file`` in ``data_root``, in place."""
+    if isinstance(value, dict) and value.get('data_root') and value.get('ann_file'):
+        root, file = Path(value['data_root']), Path(value['ann_file'])
+        if file.is_absolute():
+            inside = file.is_relative_to(root)
+            value['ann_file'] = str(file.relative_to(root)) if inside else file.name
+    if isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            move_lists(one)
 
 
 def changed(value: Any, change: Callable[[str], str]) -> Any:

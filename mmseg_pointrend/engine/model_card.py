@@ -52,6 +52,8 @@ parameters, {dtype}. Made with PointRend for MMSegmentation {version}.
 
 **Weights**: `{file.name}`, SHA-256 of the weights `{digest}`
 
+With this package installed (in Python, `import mmseg_pointrend` before `mmseg`):
+
 ```bash
 pointrend predict {name}.py {file.name} IMAGES --out predictions
 pointrend test {name}.py {file.name}

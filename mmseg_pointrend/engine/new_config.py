@@ -125,7 +125,7 @@ def config_text(
     gpus = torch.cuda.device_count()
     crop_side, batch_size, iterations = (512, 8, 2000) if gpus else (256, 4, 500)
     learning_rate = round(5e-4 * (batch_size * max(1, gpus) / 4) ** 0.5, 5)
-    workers = max(1, min(4, (os.cpu_count() or 1) // max(1, gpus)))
+    workers = max(1, min(4, cores() // max(1, gpus)))
     sides = [median(sides) for sides in zip(*sample.sizes, strict=True)]
     shrink = min(1, LONGEST / max(sides))
     width, height = scale = tuple(round(side * shrink) for side in sides)
@@ -173,10 +173,17 @@ model = dict(decode_head=dict(num_classes=len(classes)), data_preprocessor=dict(
 max_iters = {iterations}
 optim_wrapper = dict(optimizer=dict(lr={learning_rate}))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, end={iterations // 10}, by_epoch=False),
-    dict(type='PolyLR', begin={iterations // 10}, end=max_iters, by_epoch=False)]
-train_cfg = dict(max_iters=max_iters, val_interval={iterations // 2})
+    dict(type='LinearLR', start_factor=0.1, end=max_iters // 10, by_epoch=False),
+    dict(type='PolyLR', begin=max_iters // 10, end=max_iters, by_epoch=False)]
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)
 """
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def assignment(name: str, entries: Sequence[object]) -> str:

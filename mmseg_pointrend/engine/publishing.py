@@ -113,7 +113,7 @@ def publish(
     command = [*start('predict', config), str(file), 'IMAGES', '--out', 'predictions']
     return [
         f'Wrote {file}, {len(data[file]) / 1e6:.1f} MB; {config}; {card}',
-        shlex.join(command),
+        f'Next: {shlex.join(command)}',
     ]
 
 

@@ -44,7 +44,8 @@ def retrofit_config(
     if kind not in PLAIN:
         raise InputError(
             f'{plain.filename} has model.type={kind!r}: give the config of a plain '
-            "model, of type 'EncoderDecoder' or 'CascadeEncoderDecoder'."
+            "model, of type 'EncoderDecoder' or 'CascadeEncoderDecoder', such as "
+            'tools/new_config.py --plain writes.'
         )
     for key in ('train_dataloader', 'val_dataloader'):
         if not cfg.get(key):

@@ -23,7 +23,8 @@ PACKAGE = str(Path(__file__).parents[1])
 OF_THEMSELVES = re.compile(
     'DeprecationWarning|FutureWarning|(?:is|is a|are|be) deprecated|upcoming release|'
     'The prefix is not set in metric class|Default ``avg_non_ignore`` is False|'
-    'The draw is False, it means that|Failed to search registry with scope|'
+    'For binary segmentation, we suggest|The draw is False, it means that|'
+    'Failed to search registry with scope|'
     'Setting ..._NUM_THREADS environment variable'
 )
 """Warnings that are no fault of a config or of data."""

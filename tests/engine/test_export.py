@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from mmseg_pointrend.engine.config import load_config
-from mmseg_pointrend.engine.export import run
+from mmseg_pointrend.engine.export import files, run
 from mmseg_pointrend.engine.export.files import (
     KEY,
     open_file,
@@ -258,6 +258,21 @@ def test_what_cannot_become_a_file_is_refused(
     refused('--int8 is for ONNX', out=folder / 'model.pt2', int8='x', size=(64, 128))
     refused('--int8 needs images of one size: give --size', int8='x')
     refused('--max-topk needs images of one size: give --size', max_topk=3839)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, 'find_spec', lambda name: None)
+        refused(
+            'a .xml file needs onnx, onnxruntime, onnxscript and 1 more: pip install '
+            'onnx onnxruntime onnxscript openvino',
+            out=folder / 'model.xml',
+        )
+    refused('gone does not exist', images=['gone'])
+    resized = deepcopy(cfg)
+    pipeline = resized.test_dataloader.dataset.pipeline
+    pipeline.insert(1, dict(type='Resize', scale=(256, 64), keep_ratio=True))
+    sentence = r'makes 192x64 pixels of it \(Resize\): give --size 64 192, or --cfg-opt'
+    refused(sentence, resized, size=(32, 96))
+    pipeline[1].keep_ratio = False
+    refused('makes 256x64 pixels of it', resized, size=(64, 192))
     slides = deepcopy(cfg)
     slides.model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(48, 48))
     refused("add --cfg-options model.test_cfg.mode='whole'", slides)

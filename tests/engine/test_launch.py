@@ -79,6 +79,16 @@ def test_a_broken_config_is_named(tmp_path, text):
         load_config(str(path))
 
 
+def test_other_files_and_names_get_a_hint(tmp_path):
+    checkpoint = tmp_path / 'a.pth'
+    checkpoint.touch()
+    with pytest.raises(InputError, match=r'a.pth is a checkpoint: give the config fir'):
+        load_config(str(checkpoint))
+    near = 'did you mean mmseg_pointrend::pointrend_deeplabv3plus_cityscapes.py'
+    with pytest.raises(InputError, match=near):
+        load_config('mmseg_pointrend::pointrend_deeplabv3plus_cityscape.py')
+
+
 BASES = """_base_ = [
     'mmseg::_base_/models/fcn_r50-d8.py',
     'mmseg_pointrend::_base_/default_runtime.py',

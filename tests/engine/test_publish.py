@@ -252,6 +252,15 @@ def test_the_card_says_what_a_person_wants_to_know(
     assert len(card.splitlines()) < 30
 
 
+def test_lists_of_images_are_looked_for_in_the_folder_of_the_data():
+    lists = '/a/data/split/val.txt', '/a/val.txt', 'val.txt'
+    data = dict(data_root='/a/data')
+    cfg = Config({f'x{i}': dict(data, ann_file=one) for i, one in enumerate(lists)})
+    found = Config.fromstring(portable(cfg), '.py')
+    assert [found[key].ann_file for key in found] == ['split/val.txt', *['val.txt'] * 2]
+    assert {found[key].data_root for key in found} == {'data/data'}
+
+
 def test_a_portable_config_tells_folders_apart_and_keeps_the_rest():
     cfg = Config(
         dict(
@@ -446,7 +455,8 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(
     first, second = result.stdout.splitlines()
     assert first.startswith(f'Wrote {path}, 0.4')
     assert first.endswith(f' MB; {out / "tiny.py"}; {out / "MODEL.md"}')
-    assert second.startswith(f'pointrend predict {out / "tiny.py"} {path} IMAGES --out')
+    command = f'Next: pointrend predict {out / "tiny.py"} {path} IMAGES --out'
+    assert second.startswith(command)
 
 
 def test_help_names_the_choices():

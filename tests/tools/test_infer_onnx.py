@@ -292,10 +292,16 @@ def test_openvino_keeps_float32_and_names_its_devices(tmp_path, monkeypatch):
     with ThreadPoolExecutor(8) as pool:
         for image, labels in zip(images, pool.map(label, images), strict=True):
             assert np.array_equal(labels, image.argmax(axis=2))
-    with pytest.raises(InputError, match='NPU7 does not start: give one of CPU'):
+    with pytest.raises(InputError, match='NPU7 does not start: give a device, of CPU'):
         Labeler(model, provider='NPU7')
     model.write_text(model.read_text()[:500])
     with pytest.raises(InputError, match=r'model.xml cannot be loaded \(.*truncated'):
+        Labeler(model)
+    model.with_suffix('.bin').unlink()
+    with pytest.raises(InputError, match=r'model.bin, which is missing: copy it, too'):
+        Labeler(model)
+    monkeypatch.setitem(sys.modules, 'openvino', None)
+    with pytest.raises(InputError, match='needs openvino: pip install openvino'):
         Labeler(model)
 
 

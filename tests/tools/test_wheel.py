@@ -119,7 +119,7 @@ def test_the_commands_run_from_an_empty_folder(shell) -> None:
         f'pointrend retrofit mmseg_pointrend::{PLAIN}.py work_dirs/{PLAIN}/iter_2.pth '
         '--work-dir sharp --iterations 2'
     )
-    predict = said.splitlines()[-1]
+    predict = said.splitlines()[-1].removeprefix('Next: ')
     assert predict.startswith('pointrend predict sharp/pointrend.py sharp/iter_2.pth ')
     images = 'work_dirs/demo/street_scenes/leftImg8bit/val'
     shell(predict.replace('IMAGES', images))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from mmseg_pointrend.engine.export.network import LabelNetwork, sizes_may_be_symbols
 from mmseg_pointrend.engine.export.quantization import quantize
 from mmseg_pointrend.engine.export.tensorrt import check_operators
-from mmseg_pointrend.errors import InputError, one_line
+from mmseg_pointrend.errors import InputError, name_some, one_line
 
 OPSET = 18
 KEY = 'mmseg_pointrend'
@@ -23,6 +24,22 @@ KEY = 'mmseg_pointrend'
 
 Labeler = Callable[[np.ndarray], np.ndarray]
 """From images (N, H, W, 3), uint8, RGB, to labels (N, H, W)."""
+
+
+def check_packages(suffix: str) -> None:
+    """Look whether what writes and runs a kind of file is installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    packages = dict.fromkeys(['onnx', 'onnxruntime', 'onnxscript'] * (suffix != '.pt2'))
+    packages |= dict.fromkeys(['openvino'] * (suffix == '.xml'))
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f'a {suffix} file needs {name_some(missing)}: pip install '
+            f'{" ".join(missing)}.'
+        )
 
 
 def program_of(

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -25,6 +26,7 @@ from mmseg_pointrend.engine.acceleration import fuse_conv_bn
 from mmseg_pointrend.engine.config import type_name
 from mmseg_pointrend.engine.export.files import (
     Labeler,
+    check_packages,
     open_file,
     program_of,
     write_file,
@@ -101,6 +103,8 @@ def export(
             file exists, or its labels are not the model's; nothing is written then.
     """
     check_out(out, overwrite, int8)
+    check_packages(out.suffix)
+    find_images(images, Path())
     dynamic = dynamic or size is None
     for option, value in {'--max-topk': max_topk, '--int8': int8}.items():
         if dynamic and value is not None:
@@ -112,6 +116,8 @@ def export(
             name = type(model).__name__
             raise InputError(f'{name} has no points: leave out --points.')
         model.point_head.subdivision_num_points = points
+    if size is not None and not dynamic:
+        check_size(cfg, size)
     example = EXAMPLE if dynamic or size is None else size
     reader = Images(cfg, None if dynamic else size)
     network = LabelNetwork(fuse_conv_bn(deepcopy(model)), example, logits=logits)
@@ -137,7 +143,7 @@ def export(
         needed = AGREEMENT_INT8 if int8 else AGREEMENT
         if agreement < needed:
             fix = 'give --size H W' if dynamic else 'report it with the config'
-            fix = 'give more --int8 images' if int8 else fix
+            fix = 'give more --int8 images, or leave --int8 out' if int8 else fix
             raise InputError(
                 f'{out} would give {100 * agreement:.2f} % of the labels of the model, '
                 f'less than {100 * needed:g} %, and is not written: {fix}.'
@@ -167,6 +173,27 @@ def check_out(out: Path, overwrite: bool, int8: str | None) -> None:
     existing = [one for one in (out, out.with_suffix('.bin')) if one.exists()]
     if existing[: 1 + (out.suffix == '.xml')] and not overwrite:
         raise InputError(f'{existing[0]} exists: give another --out, or --overwrite.')
+
+
+def check_size(cfg: Config, size: Size) -> None:
+    """Refuse a size that the test pipeline would change.
+
+    Raises:
+        InputError: it would.
+    """
+    wanted = size[::-1]
+    for i, one in enumerate(pipeline_of(cfg)):
+        if type_name(one) != 'Resize' or not one.get('scale'):
+            continue
+        scale = tuple(one['scale'])
+        made = mmcv.rescale_size(wanted, scale) if one.get('keep_ratio') else scale
+        if made != wanted:
+            raise InputError(
+                f'--size {size[0]} {size[1]}: the test pipeline makes {made[0]}x'
+                f'{made[1]} pixels of it (Resize): give --size {made[1]} {made[0]}, or '
+                f'--cfg-options test_dataloader.dataset.pipeline.{i}.scale='
+                f'"({wanted[0]},{wanted[1]})".'
+            )
 
 
 def check_model(model: BaseSegmentor, cfg: Config) -> None:

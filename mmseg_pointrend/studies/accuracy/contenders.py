@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from mmseg_pointrend.engine.config import listed_configs
 from mmseg_pointrend.engine.hosting import host_point_head, is_binary, make_binary
 from mmseg_pointrend.models.checks import DECODE_HEAD
+from mmseg_pointrend.studies.cascade import make_cascade
 
 Losses = list[dict[str, Any]]
 
@@ -47,32 +48,8 @@ def pointhead(cfg: Config, point_head: dict[str, Any], losses: Losses) -> None:
     host_point_head(ours, point_head)
     maps = zip(ours.point_head.in_index, ours.point_head.in_channels, strict=True)
     index, channels = next(one for one in maps if one[0] != DECODE_HEAD)
-    heads = listed_configs(cfg.model.decode_head)
     cfg.model.backbone = ours.backbone
-    cfg.model.type = 'CascadeEncoderDecoder'
-    cfg.model.num_stages = len(heads) + 1
-    cfg.model.decode_head = [
-        *heads,
-        dict(
-            type='PointHead',
-            in_index=[index],
-            in_channels=[channels],
-            channels=256,
-            dropout_ratio=-1,
-            num_classes=heads[-1].num_classes,
-            align_corners=heads[-1].get('align_corners', False),
-            ignore_index=heads[-1].get('ignore_index', 255),
-        ),
-    ]
-    cfg.model.train_cfg = ConfigDict(
-        num_points=2048, oversample_ratio=3, importance_sample_ratio=0.75
-    )
-    cfg.model.test_cfg = ConfigDict(
-        mode='whole',
-        subdivision_steps=2,
-        subdivision_num_points=8196,
-        scale_factor=2,
-    )
+    make_cascade(cfg.model, dict(in_index=[index], in_channels=[channels]))
 
 
 TOGETHER: Mapping[str, Callable[[Config, dict[str, Any], Losses], None]] = {

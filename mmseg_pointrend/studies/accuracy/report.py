@@ -41,7 +41,7 @@ def print_gain(figures: Mapping[str, Mapping[str, float]]) -> None:
     rows = {'before': before, 'after': after}
     rows['gain'] = {name: after[name] - before[name] for name in names}
     print_table(
-        ['', *(name.removeprefix('trimap_mIoU_') for name in names)],
+        ['', *(name.replace('trimap_mIoU_', 'trimap ') for name in names)],
         [[key, *(f'{row[name]:.2f}' for name in names)] for key, row in rows.items()],
     )
 

@@ -18,7 +18,7 @@ from mmseg_pointrend.engine.config import (
 )
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError, exit_with_sentence
-from mmseg_pointrend.studies.speed.contenders import as_first_of_cascade
+from mmseg_pointrend.studies.cascade import as_first_of_cascade
 
 
 def shortened(cfg: Config, iterations: int) -> None:

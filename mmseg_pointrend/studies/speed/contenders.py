@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from copy import deepcopy
 from typing import Any
 
@@ -10,12 +10,13 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
 from mmseg_pointrend.engine.acceleration import compile_model
 from mmseg_pointrend.engine.config import load_config
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.rendering.points import default_num_points
+from mmseg_pointrend.studies.cascade import as_first_of_cascade, make_cascade
 from mmseg_pointrend.studies.speed.settings import Settings
 
 STRIDE_8 = dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))
@@ -99,7 +100,21 @@ def build_rival(name: str, cfg: ConfigDict, ours: Any, settings: Settings) -> An
         if not name.startswith('point_head.')
     }
     if name == 'mmseg':
-        cfg.update(cascade_config(cfg, ours.point_head, settings))
+        point_head = ours.point_head
+        head = dict(
+            in_index=point_head.in_index,
+            in_channels=point_head.in_channels,
+            channels=point_head.channels,
+            num_fcs=len(point_head.mlp.hidden),
+        )
+        make_cascade(
+            cfg,
+            head,
+            num_points=point_head.num_points or default_num_points(settings.train_size),
+            oversample_ratio=point_head.oversample_ratio,
+            importance_sample_ratio=point_head.importance_sample_ratio,
+            subdivision_num_points=point_head.subdivision_num_points,
+        )
         weights = as_first_of_cascade(weights)
     elif name == 'plain-d8':
         if 'ResNet' not in cfg.backbone.type or cfg.backbone.get('num_stages', 4) != 4:
@@ -115,46 +130,6 @@ def build_rival(name: str, cfg: ConfigDict, ours: Any, settings: Settings) -> An
     if name == 'mmseg':
         copy_classifier(model.decode_head[1], ours.point_head)
     return model
-
-
-def cascade_config(
-    cfg: ConfigDict, point_head: Any, settings: Settings
-) -> dict[str, Any]:
-    """Say what makes a plain config MMSegmentation's cascade with ``PointHead``."""
-    head = dict(
-        type='PointHead',
-        in_index=point_head.in_index,
-        in_channels=point_head.in_channels,
-        channels=point_head.channels,
-        num_fcs=len(point_head.mlp.hidden),
-        dropout_ratio=-1,
-        num_classes=point_head.num_classes,
-        align_corners=point_head.align_corners,
-    )
-    return dict(
-        type='CascadeEncoderDecoder',
-        num_stages=2,
-        decode_head=[cfg.decode_head, head],
-        train_cfg=ConfigDict(
-            num_points=point_head.num_points or default_num_points(settings.train_size),
-            oversample_ratio=point_head.oversample_ratio,
-            importance_sample_ratio=point_head.importance_sample_ratio,
-        ),
-        test_cfg=ConfigDict(
-            mode='whole',
-            subdivision_steps=2,
-            subdivision_num_points=point_head.subdivision_num_points,
-            scale_factor=2,
-        ),
-    )
-
-
-def as_first_of_cascade(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename weights of a decode head to those of the first in a list."""
-    return {
-        f'decode_head.0.{name[12:]}' if name.startswith('decode_head.') else name: value
-        for name, value in weights.items()
-    }
 
 
 @torch.no_grad()
