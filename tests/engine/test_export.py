@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmseg.registry import MODELS
 
 from mmseg_pointrend.engine.config import load_config
@@ -267,11 +267,11 @@ def test_what_cannot_become_a_file_is_refused(
         )
     refused('gone does not exist', images=['gone'])
     resized = deepcopy(cfg)
-    pipeline = resized.test_dataloader.dataset.pipeline
-    pipeline.insert(1, dict(type='Resize', scale=(256, 64), keep_ratio=True))
-    sentence = r'makes 192x64 pixels of it \(Resize\): give --size 64 192, or --cfg-opt'
+    resize = ConfigDict(type='Resize', scale=(256, 64), keep_ratio=True)
+    resized.test_pipeline = [dict(type='LoadImageFromFile'), resize]
+    sentence = r'makes 192x64 pixels of it \(Resize\): give --size 64 192, or another'
     refused(sentence, resized, size=(32, 96))
-    pipeline[1].keep_ratio = False
+    resized.test_pipeline[1].keep_ratio = False
     refused('makes 256x64 pixels of it', resized, size=(64, 192))
     slides = deepcopy(cfg)
     slides.model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(48, 48))

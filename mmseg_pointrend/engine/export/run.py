@@ -182,7 +182,7 @@ def check_size(cfg: Config, size: Size) -> None:
         InputError: it would.
     """
     wanted = size[::-1]
-    for i, one in enumerate(pipeline_of(cfg)):
+    for one in pipeline_of(cfg):
         if type_name(one) != 'Resize' or not one.get('scale'):
             continue
         scale = tuple(one['scale'])
@@ -191,8 +191,7 @@ def check_size(cfg: Config, size: Size) -> None:
             raise InputError(
                 f'--size {size[0]} {size[1]}: the test pipeline makes {made[0]}x'
                 f'{made[1]} pixels of it (Resize): give --size {made[1]} {made[0]}, or '
-                f'--cfg-options test_dataloader.dataset.pipeline.{i}.scale='
-                f'"({wanted[0]},{wanted[1]})".'
+                'another scale in the test pipeline of the config.'
             )
 
 
