@@ -28,6 +28,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="what the MLP sees; by default the config's",
     )
     parser.add_argument(
+        '--ceilings',
+        type=int,
+        nargs='+',
+        default=[],
+        metavar='N',
+        help='what the truth at the N hardest pixels would bring',
+    )
+    parser.add_argument(
         '--classes', action='store_true', help='also print the IoU of each class'
     )
     parser.add_argument('--json', type=Path, help='file for all figures')
@@ -39,8 +47,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def check(parser: ArgumentParser, args: Namespace) -> None:
     if args.plot and not args.points:
         parser.error('--plot draws accuracy against points: give --points, too.')
-    if any(count < 0 for count in args.points):
-        parser.error('--points: give budgets of at least 0.')
+    if min([*args.points, *args.ceilings], default=0) < 0:
+        parser.error('--points, --ceilings: give at least 0.')
 
 
 def main(args: Namespace) -> None:
@@ -58,7 +66,7 @@ def main(args: Namespace) -> None:
     settings = dict(points)
     for source in args.coarse_from or []:
         settings[f'coarse_from={source}'] = dict(coarse_from=source)
-    scores = score_checkpoint(cfg, args.checkpoint, settings)
+    scores = score_checkpoint(cfg, args.checkpoint, settings, args.ceilings)
     classes = next(iter(scores.values()))['IoU'] if args.classes else ()
     print_scores(scores, classes)
     if args.json:

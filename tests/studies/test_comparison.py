@@ -107,6 +107,24 @@ def test_one_run_of_the_network_predicts_in_every_way():
     assert not torch.equal(found['other'][1], found[RENDERED][1])
 
 
+@pytest.mark.parametrize('changes', [{}, {'num_classes': 2, 'out_channels': 1}])
+def test_a_ceiling_knows_the_truth_at_the_hardest_pixels(changes):
+    model = tiny_model(**changes)
+    inputs, samples = batch(num_classes=changes.get('num_classes', 5))
+    counts = (0, 100, 10**6)
+    ways = dict(predict_in_each_way(model, inputs, samples, {}, counts))
+    names = [f'truth at the {count} hardest pixels' for count in counts]
+    assert list(ways) == [UPSAMPLED, *names, RENDERED]
+    for i, sample in enumerate(samples):
+        before, none, some, every = (ways[key][i] for key in (UPSAMPLED, *names))
+        truth = sample.gt_sem_seg.data[0]
+        assert torch.equal(none, before)
+        assert torch.equal(every, truth)
+        changed = some != before
+        assert 0 < changed.sum() <= 100
+        assert torch.equal(some[changed], truth[changed])
+
+
 def test_who_stops_in_the_middle_leaves_the_model_as_it_was():
     model = tiny_model()
     head = model.point_head

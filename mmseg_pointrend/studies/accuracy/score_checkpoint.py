@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -37,11 +38,11 @@ def load_for_testing(cfg: Config, checkpoint: str) -> Runner:
 
 
 def score_checkpoint(
-    cfg: Config, checkpoint: str, settings: Settings
+    cfg: Config, checkpoint: str, settings: Settings, ceilings: Sequence[int] = ()
 ) -> dict[str, dict[str, Any]]:
     """Score every way to predict, from one run of the network over the images.
 
-    Ways and settings are those of :func:`predict_in_each_way`.
+    Ways, settings and ceilings are those of :func:`predict_in_each_way`.
 
     Returns:
         :meth:`Scores.summary` of each way; fixed and broken pixels are counted against
@@ -77,7 +78,8 @@ def score_checkpoint(
                 'test_dataloader.dataset.pipeline.'
             )
         before: list = [None] * len(samples)
-        for name, maps in predict_in_each_way(model, data['inputs'], samples, settings):
+        ways = predict_in_each_way(model, data['inputs'], samples, settings, ceilings)
+        for name, maps in ways:
             if name not in scores:
                 scores[name] = Scores(
                     dataset.metainfo['classes'], dataset.ignore_index, **boundary
