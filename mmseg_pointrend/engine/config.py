@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from difflib import get_close_matches
 from inspect import signature
 from itertools import count
@@ -50,7 +50,8 @@ def load_config(
     if path.startswith('mmseg_pointrend::'):
         path, _ = find_base_or_ours(path, '')
     if not Path(path).is_file():
-        near = get_close_matches(Path(path).name, [one.name for one in known_configs()])
+        ours = [one.name for one in CONFIGS.glob('*.py')]
+        near = get_close_matches(Path(path).name, ours)
         hint = f'did you mean mmseg_pointrend::{near[0]}' if near else 'check the path'
         raise InputError(f'the config file {path} does not exist: {hint}.')
     if Path(path).suffix in ('.pth', '.safetensors'):
@@ -68,11 +69,6 @@ def load_config(
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
-
-
-def known_configs() -> Iterator[Path]:
-    """Find the config files of this package."""
-    return CONFIGS.glob('*.py')
 
 
 def how_to_name_bases(error: Exception) -> str | None:

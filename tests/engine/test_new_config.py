@@ -261,7 +261,12 @@ REFUSED = [
     (dict(values=(7, 8)), {}, None, r'7, 8, which are not the ids 0, 1, 2'),
     (dict(values=(0, 1, 2, 3)), dict(names=['a', 'b', 'c']), None, r'id from 0 to 3'),
     (dict(), dict(names=['a', 'b', 'b']), None, r'a b b: give each name once'),
-    (dict(), dict(names=['a', 'void']), None, r'--classes has 2 names: give one for'),
+    (
+        dict(),
+        dict(names=['a', 'void']),
+        None,
+        r'--classes names a, void: give a name',
+    ),
     (dict(values=(0, 255)), {}, blur, r'most labels are 0 or 255, but \d+ values'),
     (dict(labels='labels/x{}.png'), {}, None, r'no label in .*labels \(6, x0.png, x1'),
     (dict(), dict(label_suffix='_x.png'), None, r'no label in .*labels \(0, \)'),

@@ -167,9 +167,9 @@ def name_classes(found: list[int], names: Sequence[str]) -> Classes:
         values = found if count == len(found) else ids
     else:
         raise InputError(
-            f'labels have the values {name_some(found)}, and --classes has {count} '
-            f'names: give one for each id from 0 to {ids[-1]}, or for each of the '
-            f"{len(ids)} values that occur; 'void' is ignored."
+            f'labels have the values {name_some(found)}, and --classes names '
+            f'{name_some(names)}: give a name for each id from 0 to {ids[-1]}, or for '
+            f"each of the {len(ids)} values that occur; 'void' is ignored."
         )
     is_void = {
         value: name.lower() in VOID for name, value in zip(names, values, strict=True)
