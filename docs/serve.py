@@ -15,8 +15,10 @@ os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(4096 * 4096))
 from infer_onnx import InputError, Labeler, decode, palette_image
 
 app = FastAPI(title='Labels of images')
+if 'MODEL' not in os.environ:
+    raise SystemExit('error: MODEL is not set: start with MODEL=model.onnx.')
 try:
-    labeler = Labeler(os.environ.get('MODEL', 'MODEL=FILE of the environment'))
+    labeler = Labeler(os.environ['MODEL'])
 except InputError as error:
     raise SystemExit(f'error: {error}') from None
 network = CapacityLimiter(1)  # images at once; each takes all cores

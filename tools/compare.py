@@ -5,7 +5,8 @@ tools/compare.py CONFIG --work-dir work_dirs/compare --seeds 0 1 2
 The network and its points learn with the same --losses. Continued are: plain, the model
 as it is; pointrend, with our tuned point head; pointhead, with MMSegmentation's; and
 retrofit, the continued plain one as it is, whose point head alone learns for as many
-iterations again. BatchNorm keeps its statistics, and new heads learn at the full rate.
+iterations again, as tools/retrofit.py does it. Continued networks keep BatchNorm's
+statistics, and their new heads learn at the full rate.
 
 What is done is not done again and what was stopped continues, so a second call goes on.
 """
@@ -59,20 +60,34 @@ def main(args: Namespace) -> None:
     from mmengine import dump
 
     from mmseg_pointrend.engine.config import load_config
+    from mmseg_pointrend.errors import InputError
     from mmseg_pointrend.studies.accuracy.costs import measure_costs
     from mmseg_pointrend.studies.accuracy.report import print_costs, print_scores
     from mmseg_pointrend.studies.accuracy.score_checkpoint import (
         load_for_testing,
         score_checkpoint,
     )
-    from mmseg_pointrend.studies.accuracy.training import recipe_of
+    from mmseg_pointrend.studies.accuracy.training import recipe_of, train
 
-    start = args.checkpoint or train_base(args)
+    start = args.checkpoint or Path()
+    if args.checkpoint and not start.is_file():
+        raise InputError(f'--checkpoint {start} does not exist: check the path.')
+    for losses, key in product(args.losses, args.contenders):  # refused at once
+        contender_config(args, start, key, losses, args.seeds[0], args.work_dir)
+    if not args.checkpoint:
+        start = train_base(args)
     rows, runners = {}, {}
     for losses, seed, key in product(args.losses, args.seeds, args.contenders):
         name = args.name or key
-        folder = args.work_dir / f'{name}_{losses}_seed{seed}'
-        checkpoint = train_contender(args, start, key, losses, seed, folder)
+        run = f'{losses}_seed{seed}'
+        folder, plain = (args.work_dir / f'{one}_{run}' for one in (name, 'plain'))
+        begin = start
+        if key == 'retrofit':
+            whole = contender_config(args, start, 'plain', losses, seed, plain)
+            begin = train(whole, plain)
+        cfg = contender_config(args, begin, key, losses, seed, folder)
+        cfg.merge_from_dict(args.cfg_options)
+        checkpoint = train(cfg, folder)
         cfg = load_config(str(recipe_of(folder)), work_dir=str(folder / 'score'))
         if name not in runners:
             runners[name] = load_for_testing(cfg, str(checkpoint))
@@ -96,45 +111,40 @@ def train_base(args: Namespace) -> Path:
     return train(cfg, args.work_dir / f'{BASE}_seed{args.base_seed}')
 
 
-def train_contender(
+def contender_config(
     args: Namespace, start: Path, key: str, losses: str, seed: int, folder: Path
-) -> Path:
+) -> Config:
     from mmseg_pointrend.engine.config import load_config
     from mmseg_pointrend.engine.retrofit_config import retrofit_config
     from mmseg_pointrend.studies.accuracy import contenders
-    from mmseg_pointrend.studies.accuracy.training import (
-        continue_from,
-        recipe_of,
-        shortened,
-        train,
-    )
+    from mmseg_pointrend.studies.accuracy.training import continue_from, shortened
 
     head = load_config(str(TUNED)).point_head
     head.loss_decode = contenders.LOSSES[losses]
+    cfg = plain_config(args, seed)
     if key == 'retrofit':
-        plain = args.work_dir / f'plain_{losses}_seed{seed}'
-        end = train_contender(args, start, 'plain', losses, seed, plain)
-        cfg = load_config(str(recipe_of(plain)))
-        cfg = retrofit_config(cfg, str(end), head, args.iterations)
-    else:
-        cfg = plain_config(args, seed)
-        contenders.TOGETHER[key](cfg, head, contenders.LOSSES[losses])
-        shortened(cfg, args.iterations)
-        continue_from(start, cfg, folder, args.lr_factor)
-    if folder.name.startswith(f'{args.name}_'):
-        cfg.merge_from_dict(args.cfg_options)
-    return train(cfg, folder)
+        contenders.plain(cfg, head, contenders.LOSSES[losses])
+        return retrofit_config(cfg, str(start), head, args.iterations)
+    contenders.TOGETHER[key](cfg, head, contenders.LOSSES[losses])
+    shortened(cfg, args.iterations)
+    continue_from(start, cfg, folder, args.lr_factor)
+    return cfg
 
 
 def plain_config(args: Namespace, seed: int) -> Config:
     from mmseg_pointrend.engine.config import load_config
     from mmseg_pointrend.engine.retrofit_config import set_data_root
+    from mmseg_pointrend.errors import InputError
 
     options = {'randomness.seed': seed}
     if args.workers is not None:
         options['train_dataloader.num_workers'] = args.workers
         options['train_dataloader.persistent_workers'] = args.workers > 0
     cfg = load_config(args.config, options)
+    if 'max_iters' not in cfg.get('train_cfg', {}):
+        raise InputError(
+            f'{args.config} has no train_cfg.max_iters: give one that has.'
+        )
     if args.data_root is not None:
         set_data_root(cfg, args.data_root)
     return cfg

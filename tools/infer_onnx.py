@@ -67,8 +67,11 @@ class Labeler:
         try:
             takes, gives, meta, self.labels_of = load(path, threads, provider)
         except ImportError as error:
+            runtime = dict(load_onnx='onnxruntime', load_openvino='openvino')
+            package = runtime[load.__name__]
             raise InputError(
-                f'{self.name} needs {error.name}: pip install {error.name}.'
+                f'{self.name} needs {package} ({one_line(error)}): pip install '
+                f'{package}.'
             ) from error
         kind, shape = takes[0] if len(takes) == 1 else ('', [])
         right = kind == 'uint8' and len(shape) == 4 and shape[3] == 3
@@ -107,7 +110,7 @@ class Labeler:
             resized = f', resized to {data.shape[1]}x{data.shape[0]}'
             raise InputError(
                 f'{image.shape[1]}x{image.shape[0]} pixels'
-                f'{resized * (data is not image and data.shape != image.shape)}'
+                f'{resized * (data.shape != image.shape)}'
                 f', and {self.name} takes '
                 f'{self.size[1]}x{self.size[0]} alone: resize the image, or export the '
                 'model with --dynamic.'
@@ -161,8 +164,9 @@ def load_openvino(path: str | Path, threads: int, device: str | None) -> Loaded:
     if not Path(path).with_suffix('.bin').is_file():
         name = Path(path).with_suffix('.bin').name
         raise InputError(f'{path} comes with {name}, which is missing: copy it, too.')
-    settings = dict(INFERENCE_PRECISION_HINT='f32', INFERENCE_NUM_THREADS=threads)
-    core = openvino.Core()
+    core, settings = openvino.Core(), dict(INFERENCE_PRECISION_HINT='f32')
+    if device in (None, 'CPU'):
+        settings['INFERENCE_NUM_THREADS'] = threads
     if device not in (None, *core.available_devices):
         found = ', '.join(core.available_devices)
         raise InputError(f'{device} does not start: give a device, of {found}.')

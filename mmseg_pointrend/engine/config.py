@@ -290,9 +290,10 @@ def move_lists(value: Any) -> None:
     """Let data sets look for ``ann_file`` in ``data_root``, in place."""
     if isinstance(value, dict) and value.get('data_root') and value.get('ann_file'):
         root, file = Path(value['data_root']), Path(value['ann_file'])
-        if file.is_absolute():
-            inside = file.is_relative_to(root)
-            value['ann_file'] = str(file.relative_to(root)) if inside else file.name
+        if file.is_relative_to(root):
+            value['ann_file'] = str(file.relative_to(root))
+        elif file.is_absolute():
+            value['ann_file'] = f'{file.parent.name}_{file.name}'.strip('_')
     if isinstance(value, dict | list | tuple):
         for one in value.values() if isinstance(value, dict) else value:
             move_lists(one)

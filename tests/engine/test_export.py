@@ -269,10 +269,12 @@ def test_what_cannot_become_a_file_is_refused(
     resized = deepcopy(cfg)
     resize = ConfigDict(type='Resize', scale=(256, 64), keep_ratio=True)
     resized.test_pipeline = [dict(type='LoadImageFromFile'), resize]
-    sentence = r'makes 192x64 pixels of it \(Resize\): give --size 64 192, or another'
+    sentence = (
+        r'makes 192x64 pixels of such an image \(Resize\): give the height and wid'
+    )
     refused(sentence, resized, size=(32, 96))
     resized.test_pipeline[1].keep_ratio = False
-    refused('makes 256x64 pixels of it', resized, size=(64, 192))
+    refused('makes 256x64 pixels of such', resized, size=(64, 192))
     slides = deepcopy(cfg)
     slides.model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(48, 48))
     refused("add --cfg-options model.test_cfg.mode='whole'", slides)

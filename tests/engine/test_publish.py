@@ -253,11 +253,13 @@ def test_the_card_says_what_a_person_wants_to_know(
 
 
 def test_lists_of_images_are_looked_for_in_the_folder_of_the_data():
-    lists = '/a/data/split/val.txt', '/a/val.txt', 'val.txt'
+    lists = '/a/data/split/val.txt', '/b/val.txt', '/c/val.txt', 'val.txt'
     data = dict(data_root='/a/data')
     cfg = Config({f'x{i}': dict(data, ann_file=one) for i, one in enumerate(lists)})
     found = Config.fromstring(portable(cfg), '.py')
-    assert [found[key].ann_file for key in found] == ['split/val.txt', *['val.txt'] * 2]
+    assert [found[key].ann_file for key in found] == [
+        *('split/val.txt', 'b_val.txt', 'c_val.txt', 'val.txt'),
+    ]
     assert {found[key].data_root for key in found} == {'data/data'}
 
 

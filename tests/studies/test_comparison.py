@@ -6,13 +6,12 @@ import json
 import re
 import sys
 from copy import deepcopy
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
@@ -140,9 +139,10 @@ def test_a_schedule_is_shortened_as_a_whole():
     shortened(cfg, 500)
     assert cfg.train_cfg.max_iters == cfg.train_cfg.val_interval == 500
     assert [(one.begin, one.end) for one in cfg.param_scheduler] == [(0, 25), (25, 500)]
-    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
-    with pytest.raises(InputError, match='counts epochs: give a config with train_cfg'):
-        shortened(cfg, 500)
+    step = dict(type='MultiStepLR', by_epoch=False, milestones=[100, 400])
+    cfg.param_scheduler = ConfigDict(step)
+    shortened(cfg, 250)
+    assert cfg.param_scheduler == [{**step, 'milestones': [50, 200]}]
 
 
 @pytest.mark.parametrize('name', ['pointrend', 'pointhead'])
@@ -156,7 +156,9 @@ def test_a_new_head_learns_at_the_full_rate(name, tmp_path):
     full = rates_of(cfg, model)
     torch.save(dict(state_dict={}, meta={}), tmp_path / 'plain.pth')
     continue_from(tmp_path / 'plain.pth', cfg, tmp_path, 0.25)
-    assert Path(cfg.load_from).is_file()
+    assert cfg.load_from == str(
+        tmp_path / dict(pointhead='start.pth').get(name, 'plain.pth')
+    )
     rates = rates_of(cfg, model)
     new = dict(pointrend='point_head.', pointhead='decode_head.1.')[name]
     assert any(key.startswith(new) for key in rates)
@@ -194,6 +196,34 @@ def test_a_binary_contender_learns_with_binary_losses():
         assert head.loss_decode[0].use_sigmoid
         assert head.loss_decode[1].loss_type == 'binary'
     assert 'use_sigmoid' not in LOSSES['lovasz'][0]
+    with pytest.raises(InputError, match='cannot follow one channel of logits'):
+        TOGETHER['pointhead'](cfg, dict(type='PointRendHead'), LOSSES['lovasz'])
+    cfg.model.decode_head = [cfg.model.decode_head] * 2
+    with pytest.raises(
+        InputError, match=r'cannot follow a cascade, .*: leave pointhead'
+    ):
+        TOGETHER['pointhead'](cfg, dict(type='PointRendHead'), LOSSES['lovasz'])
+
+
+def test_new_heads_learn_as_the_key_says_that_means_decode_heads(tmp_path):
+    cfg = Config.fromfile(CAMVID)
+    cfg.optim_wrapper.paramwise_cfg = dict(
+        custom_keys=dict(head=dict(lr_mult=10, decay_mult=0), norm=dict(decay_mult=0))
+    )
+    continue_from(tmp_path / 'plain.pth', cfg, tmp_path, 0.5)
+    rates = cfg.optim_wrapper.paramwise_cfg.custom_keys
+    assert rates.point_head == rates['decode_head.1'] == dict(lr_mult=20, decay_mult=0)
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_written(
+    tiny_config, tmp_path
+):
+    plain, work = tiny_config.with_name('plain.py'), tmp_path / 'work'
+    command = [sys.executable, 'tools/compare.py', plain, '--work-dir', work]
+    result = run_tool(*command, '--checkpoint', 'gone.pth')
+    assert result.returncode == 1
+    assert 'error: --checkpoint gone.pth does not exist' in result.stderr
+    assert not work.exists()
 
 
 def rates_of(cfg: Config, model: torch.nn.Module) -> dict[str, float]:

@@ -104,11 +104,11 @@ def export(
     """
     check_out(out, overwrite, int8)
     check_packages(out.suffix)
-    find_images(images, Path())
     dynamic = dynamic or size is None
     for option, value in {'--max-topk': max_topk, '--int8': int8}.items():
         if dynamic and value is not None:
             raise InputError(f'{option} needs images of one size: give --size H W.')
+    find_images([*images, *filter(None, [int8])], Path())
     model = load_model(cfg, checkpoint, 'cpu')
     check_model(model, cfg)
     if points is not None:
@@ -190,8 +190,8 @@ def check_size(cfg: Config, size: Size) -> None:
         if made != wanted:
             raise InputError(
                 f'--size {size[0]} {size[1]}: the test pipeline makes {made[0]}x'
-                f'{made[1]} pixels of it (Resize): give --size {made[1]} {made[0]}, or '
-                'another scale in the test pipeline of the config.'
+                f'{made[1]} pixels of such an image (Resize): give the height and '
+                'width that it makes of yours, or another scale in the config.'
             )
 
 

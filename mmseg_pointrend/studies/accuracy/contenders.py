@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mmseg_pointrend.engine.config import listed_configs
 from mmseg_pointrend.engine.hosting import host_point_head, is_binary, make_binary
+from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models.checks import DECODE_HEAD
 from mmseg_pointrend.studies.cascade import make_cascade
 
@@ -42,7 +43,17 @@ def pointhead(cfg: Config, point_head: dict[str, Any], losses: Losses) -> None:
 
     All is as in its ``configs/point_rend``. The points keep cross-entropy, as
     ``PointHead`` gives its losses shapes that a Lovász loss cannot take.
+
+    Raises:
+        InputError: ``PointHead`` has no place on this model.
     """
+    heads = listed_configs(cfg.model.decode_head)
+    if len(heads) > 1 or is_binary(heads[0]):
+        what = 'a cascade' if len(heads) > 1 else 'one channel of logits'
+        raise InputError(
+            f"MMSegmentation's PointHead cannot follow {what}, which {cfg.filename} "
+            'has: leave pointhead out of --contenders.'
+        )
     plain(cfg, point_head, losses)
     ours = deepcopy(cfg.model)
     host_point_head(ours, point_head)

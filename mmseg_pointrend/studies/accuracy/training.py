@@ -13,8 +13,10 @@ from mmengine.runner import CheckpointLoader
 
 from mmseg_pointrend.engine.config import (
     guard_training,
+    listed_configs,
     load_config,
     resume_latest,
+    type_name,
 )
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError, exit_with_sentence
@@ -22,21 +24,16 @@ from mmseg_pointrend.studies.cascade import as_first_of_cascade
 
 
 def shortened(cfg: Config, iterations: int) -> None:
-    """Squeeze a schedule into fewer iterations, with validation after the last.
-
-    Raises:
-        InputError: the schedule counts epochs.
-    """
-    if 'max_iters' not in cfg.train_cfg:
-        raise InputError(
-            f'{cfg.filename} counts epochs: give a config with train_cfg.max_iters.'
-        )
+    """Squeeze a schedule into fewer iterations, with validation after the last."""
     share = iterations / cfg.train_cfg.max_iters
-    for scheduler in cfg.param_scheduler:
-        for key in {'begin', 'end'} & {*scheduler}:
+    schedulers = listed_configs(cfg.get('param_scheduler'))
+    for scheduler in schedulers:
+        for key in {'begin', 'end', 'T_max', 'step_size'} & {*scheduler}:
             scheduler[key] = round(scheduler[key] * share)
+        if 'milestones' in scheduler:
+            scheduler.milestones = [round(one * share) for one in scheduler.milestones]
     cfg.param_scheduler = [
-        one for one in cfg.param_scheduler if one.get('begin', 0) < one.get('end', inf)
+        one for one in schedulers if one.get('begin', 0) < one.get('end', inf)
     ]
     cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
 
@@ -50,22 +47,24 @@ def continue_from(start: Path, cfg: Config, folder: Path, lr_factor: float) -> N
     Args:
         start: the checkpoint.
         cfg: config of a contender, changed in place.
-        folder: of the run; a cascade has the checkpoint written anew in it.
+        folder: of the run; :func:`train` writes the checkpoint anew into it for
+            MMSegmentation's cascade.
         lr_factor: share of the config's learning rate.
     """
-    start = start.resolve()
-    if isinstance(cfg.model.decode_head, list):
-        plain, start = start, folder.resolve() / 'start.pth'
-        folder.mkdir(parents=True, exist_ok=True)
-        write_as_cascade(plain, start)
-    cfg.load_from = str(start)
+    cfg.load_from = str(start.resolve())
+    heads = listed_configs(cfg.model.decode_head)
+    if type_name(heads[-1]) == 'PointHead':
+        cfg.plain_checkpoint = cfg.load_from
+        cfg.load_from = str(folder.resolve() / 'start.pth')
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='NormEvalHook')]
     cfg.optim_wrapper.optimizer.lr *= lr_factor
     own = cfg.optim_wrapper.get('paramwise_cfg') or {}
     rates = dict(own.get('custom_keys') or {})
-    usual = rates.get('decode_head', {}).get('lr_mult', 1)
+    # MMEngine takes the longest key that a parameter's name contains.
+    keys = sorted((key for key in rates if key in 'decode_head.'), key=len)
+    usual = rates[keys[-1]] if keys else {}
     for new in ('point_head', 'decode_head.1'):
-        rates[new] = dict(lr_mult=usual / lr_factor)
+        rates[new] = {**usual, 'lr_mult': usual.get('lr_mult', 1) / lr_factor}
     cfg.optim_wrapper.paramwise_cfg = {**own, 'custom_keys': rates}
 
 
@@ -93,6 +92,8 @@ def train(cfg: Config, folder: Path) -> Path:
     last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
     if last.is_file():
         return last
+    if cfg.get('plain_checkpoint'):
+        write_as_cascade(Path(cfg.plain_checkpoint), Path(cfg.load_from))
     log = folder / 'train.log'
     with log.open('a') as file:
         result = subprocess.run(
