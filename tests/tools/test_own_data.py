@@ -68,7 +68,7 @@ def test_the_commands_of_the_page_run(here, monkeypatch, capsys):
         runpy.run_path(str(ROOT / tool), run_name='__main__')
     said = capsys.readouterr().out
     assert '6 labels were looked at: mode P, values 0, 1, 2, 3' in said
-    assert said.count('Next:') == 2
+    assert said.count('Next:') == 3
     labels = sorted(here.glob('work_dirs/cells_seen/labels/**/*.png'))
     assert len(labels) == 6
     assert {*np.unique(Image.open(labels[0])).tolist()} <= {0, 1}
