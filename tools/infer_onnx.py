@@ -63,12 +63,12 @@ class Labeler:
         if not Path(path).is_file():
             raise InputError(f'{path} does not exist: check the path.')
         self.name = Path(path).name
-        load = load_openvino if self.name.endswith('.xml') else load_onnx
+        load, package = load_onnx, 'onnxruntime'
+        if self.name.endswith('.xml'):
+            load, package = load_openvino, 'openvino'
         try:
             takes, gives, meta, self.labels_of = load(path, threads, provider)
         except ImportError as error:
-            runtime = dict(load_onnx='onnxruntime', load_openvino='openvino')
-            package = runtime[load.__name__]
             raise InputError(
                 f'{self.name} needs {package} ({one_line(error)}): pip install '
                 f'{package}.'

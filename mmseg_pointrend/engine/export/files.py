@@ -32,8 +32,8 @@ def check_packages(suffix: str) -> None:
     Raises:
         InputError: it is not.
     """
-    packages = dict.fromkeys(['onnx', 'onnxruntime', 'onnxscript'] * (suffix != '.pt2'))
-    packages |= dict.fromkeys(['openvino'] * (suffix == '.xml'))
+    packages = ['onnx', 'onnxruntime', 'onnxscript'] if suffix != '.pt2' else []
+    packages += ['openvino'] if suffix == '.xml' else []
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise InputError(
