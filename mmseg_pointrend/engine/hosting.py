@@ -51,6 +51,8 @@ def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
     last = listed_configs(cfg.decode_head)[-1]
     if is_binary(last):
         make_binary(listed_configs(point_head.get('loss_decode')))
+    if cfg.get('neck'):  # whose maps the decode head's features know already
+        point_head['fine_from'] = 'backbone'
     with warnings.catch_warnings():  # training says them again
         warnings.simplefilter('ignore')
         add_finest_map(cfg)
@@ -83,15 +85,16 @@ def make_binary(losses: Sequence[Any]) -> None:
 def add_finest_map(cfg: ConfigDict) -> None:
     """Let a backbone return its first map, too, after the others, in place.
 
-    It stays as it is where the decode head counts maps from the end, a neck takes all
-    of them, or the backbone has none or returns it in another place.
+    It stays as it is where a decode head counts its maps from the end, a neck wants no
+    more maps, or the backbone has none or returns it in another place.
     """
     given = cfg.backbone.get('out_indices')
     indices = tuple(given if is_list(given) else ())
     heads = listed_configs(cfg.decode_head) + listed_configs(cfg.get('auxiliary_head'))
     places = [head.get('in_index', -1) for head in heads if head]
     counted = [i for one in places for i in (one if is_list(one) else [one])]
-    if not indices or 0 in indices or min(counted) < 0 or cfg.get('neck'):
+    from_the_end = min(counted) < 0 and not cfg.get('neck')
+    if not indices or 0 in indices or from_the_end:
         return
     try:
         before = sizes_of(cfg)
@@ -110,10 +113,17 @@ def is_list(value: Any) -> bool:
 
 
 def sizes_of(cfg: ConfigDict) -> list[tuple[int, ...]]:
-    """Find the shapes of the maps that a backbone returns."""
-    backbone = MODELS.build(deepcopy(cfg.backbone)).to('meta')
-    backbone.eval()  # some return None
-    return [tuple(one.shape) for one in backbone(blank_image(cfg))]
+    """Find the shapes of the maps that a backbone returns, if its neck takes them."""
+    maps = built(cfg.backbone)(blank_image(cfg))
+    if cfg.get('neck'):
+        built(cfg.neck)(maps)
+    return [tuple(one.shape) for one in maps]
+
+
+def built(cfg: ConfigDict) -> Any:
+    """Build a module without content."""
+    # Training, some return None.
+    return revert_sync_batchnorm(MODELS.build(deepcopy(cfg))).to('meta').eval()
 
 
 def blank_image(cfg: ConfigDict) -> Tensor:

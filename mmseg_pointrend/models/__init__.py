@@ -4,6 +4,7 @@ from mmseg_pointrend.models.efficientnet_lite import EfficientNetLite
 from mmseg_pointrend.models.point_mlp import PointMLP
 from mmseg_pointrend.models.point_rend_encoder_decoder import PointRendEncoderDecoder
 from mmseg_pointrend.models.point_rend_head import PointRendHead
+from mmseg_pointrend.models.semantic_flow_fpn import SemanticFlowFPN
 from mmseg_pointrend.models.tta import PointRendTTAModel
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     'PointRendEncoderDecoder',
     'PointRendHead',
     'PointRendTTAModel',
+    'SemanticFlowFPN',
 ]

@@ -41,7 +41,8 @@ def point_sample(
     if features.dtype != torch.float64:
         features = features.float()
     grid = 2 * points.to(features.dtype).unsqueeze(2) - 1
-    with torch.autocast(features.device.type, enabled=False):
+    kind = features.device.type if features.device.type != 'meta' else 'cpu'
+    with torch.autocast(kind, enabled=False):
         sampled = F.grid_sample(
             features,
             grid,

@@ -27,6 +27,9 @@ HOSTS = sorted(ROOT.glob('configs/hosts/*.py')) + [
         'efficientnet-lite0-d16_1xb4-2k_camvid-360x480',
     )
 ]
+HOSTS.append(
+    ROOT / 'configs/pointrend_sfnet_efficientnet-lite0_1xb4-2k_camvid-360x480.py'
+)
 SIZE = 64, 96
 STEPS = 8
 # By how much the backbone's channels, and those that must equal them, are divided.
@@ -59,8 +62,12 @@ def small_config(path: Path) -> ConfigDict:
         cfg.backbone.update(base_channels=64 // divisor, stem_channels=64 // divisor)
     for stage in cfg.backbone.get('extra', {}).values():
         stage.update(num_modules=1, num_blocks=(1,) * stage.num_branches)
-    if cfg.get('neck'):
+    if 'out_channels' in cfg.get('neck', {}):
         cfg.neck.out_channels //= divisor
+    if 'channels' in cfg.get('neck', {}):  # of the heads too
+        cfg.decode_head.in_channels = 4 * cfg.neck.channels
+        for head in cfg.auxiliary_head:
+            head.in_channels = cfg.neck.channels
     cfg.data_preprocessor.size = SIZE
     heads, points = cfg.decode_head, cfg.point_head
     last = heads[-1] if isinstance(heads, list) else heads
