@@ -6,10 +6,18 @@ from mmseg_pointrend.datasets.checked import (
     CheckedDataset,
     CheckedFiles,
 )
+from mmseg_pointrend.datasets.mask_transforms import (
+    PackMaskInputs,
+    PerturbMask,
+    RandomRegion,
+)
 
 __all__ = [
     'CamVidDataset',
     'CheckedCityscapesDataset',
     'CheckedDataset',
     'CheckedFiles',
+    'PackMaskInputs',
+    'PerturbMask',
+    'RandomRegion',
 ]

@@ -22,7 +22,13 @@ def class_map(ids: np.ndarray, num_classes: int) -> np.ndarray:
 def near_boundary(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.ndarray:
     """Find valid pixels with a valid one of another label within ``distance``: bool."""
     size = 2 * min(distance, max(labels.shape)) + 1
-    window = np.ones((size, size), np.uint8)
+    return near_another(labels, valid, np.ones((size, size), np.uint8))
+
+
+def near_another(
+    labels: np.ndarray, valid: np.ndarray, window: np.ndarray
+) -> np.ndarray:
+    """Find valid pixels with a valid one of another label in a window: bool."""
     highest = np.iinfo(labels.dtype).max
     smallest = cv2.erode(np.where(valid, labels, highest), window)
     largest = cv2.dilate(np.where(valid, labels, 0), window)

@@ -103,19 +103,7 @@ class BoundaryIoUMetric(BaseMetric):
                 'label 0: name two in metainfo.classes, background first.'
             )
         for sample in data_samples:
-            if 'gt_sem_seg' not in sample:
-                raise InputError(
-                    'BoundaryIoUMetric needs labels but a sample has no gt_sem_seg: '
-                    'add LoadAnnotations to the pipeline, or remove the metric.'
-                )
-            truth = label_map(sample['gt_sem_seg']['data'])
-            prediction = label_map(sample['pred_sem_seg']['data'])
-            if truth.shape != prediction.shape:
-                sizes = ['x'.join(map(str, i.shape)) for i in (prediction, truth)]
-                raise InputError(
-                    f'the prediction has {sizes[0]} pixels but the label {sizes[1]}: '
-                    'put LoadAnnotations after Resize in the pipeline of the data set.'
-                )
+            truth, prediction = label_pair(sample, 'BoundaryIoUMetric')
             self.results.append(self.measure(truth, prediction))
 
     def measure(self, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -175,6 +163,32 @@ class BoundaryIoUMetric(BaseMetric):
 def is_pixels(value: Any) -> bool:
     """Tell whether a value is a whole number of at least 1."""
     return type(value) is int and value >= 1
+
+
+def label_pair(sample: dict[str, Any], metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read the truth and the prediction of a sample, (H, W) each.
+
+    Args:
+        sample: with ``gt_sem_seg`` and ``pred_sem_seg``.
+        metric: name of what wants them.
+
+    Raises:
+        InputError: there is no truth, or it has another size.
+    """
+    if 'gt_sem_seg' not in sample:
+        raise InputError(
+            f'{metric} needs labels but a sample has no gt_sem_seg: add '
+            'LoadAnnotations to the pipeline, or remove the metric.'
+        )
+    truth = label_map(sample['gt_sem_seg']['data'])
+    prediction = label_map(sample['pred_sem_seg']['data'])
+    if truth.shape != prediction.shape:
+        sizes = ['x'.join(map(str, i.shape)) for i in (prediction, truth)]
+        raise InputError(
+            f'the prediction has {sizes[0]} pixels but the label {sizes[1]}: '
+            'put LoadAnnotations after Resize in the pipeline of the data set.'
+        )
+    return truth, prediction
 
 
 def label_map(data: Tensor) -> np.ndarray:

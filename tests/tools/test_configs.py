@@ -8,6 +8,8 @@ from mmseg.registry import MODELS
 from tests.helpers import ROOT
 
 LEAVES = sorted(ROOT.glob('configs/*.py'))
+REFINERS = [path for path in LEAVES if path.stem.startswith('cascadepsp')]
+SEGMENTORS = [path for path in LEAVES if path not in REFINERS]
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
@@ -17,7 +19,12 @@ def test_each_leaf_is_short_relative_and_builds(path):
     assert '::' not in text
     cfg = Config.fromfile(path)
     assert cfg.custom_imports.imports == ['mmseg_pointrend']
+    if 'refined' in path.stem:
+        assert '/iter_' in cfg.model.refiner_checkpoint
+        cfg.model = cfg.model.segmentor
     cfg.model.pretrained = None
+    if path in REFINERS:
+        del cfg.model.pretrained
     model = MODELS.build(cfg.model)
     points = cfg.model.type == 'PointRendEncoderDecoder'
     assert points == path.stem.startswith('pointrend')
@@ -25,7 +32,17 @@ def test_each_leaf_is_short_relative_and_builds(path):
         assert model.point_head.num_classes == model.decode_head.num_classes
 
 
-@pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', REFINERS, ids=lambda path: path.stem)
+def test_refiners_learn_from_windows_of_regions(path):
+    cfg = Config.fromfile(path)
+    kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert kinds[-3:] == ['RandomRegion', 'PerturbMask', 'PackMaskInputs']
+    assert cfg.model.data_preprocessor.size == cfg.crop_size
+    assert str(cfg.train_cfg.max_iters)[:2] in path.stem
+    assert cfg.val_cfg is cfg.test_cfg is None
+
+
+@pytest.mark.parametrize('path', SEGMENTORS, ids=lambda path: path.stem)
 def test_boundaries_are_evaluated_wherever_there_are_labels(path):
     cfg = Config.fromfile(path)
     assert [metric.type for metric in cfg.val_evaluator] == [
