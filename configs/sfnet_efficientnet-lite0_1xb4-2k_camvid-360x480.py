@@ -20,3 +20,4 @@ model = dict(
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'neck': dict(lr_mult=4), 'head': dict(lr_mult=4)})
 )
+default_hooks = dict(visualization=dict(type='FlowVisualizationHook'))

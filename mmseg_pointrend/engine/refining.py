@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from PIL import Image
 from rich.progress import MofNCompleteColumn, Progress
 
@@ -67,6 +68,7 @@ def refine_files(
                 f"{cfg.filename} has model.type='{cfg.model.type}': give the config of "
                 'a refiner, one of configs/cascadepsp_*.py.'
             )
+        init_default_scope('mmseg')
         network = load_refiner(cfg.model, checkpoint).to(device)
     changed = 0
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())

@@ -34,7 +34,7 @@ class RefinedSegmentor(BaseSegmentor):
             as they are.
         refinement: arguments of :class:`MaskRefinement`.
         data_preprocessor: not used, MMEngine's Runner gives one; the segmentor's is.
-        kwargs: refused: ``test_cfg`` and so on are the segmentor's.
+        kwargs: None: ``test_cfg`` and so on are the segmentor's.
 
     Raises:
         InputError: the checkpoint is missing or of another network, or an argument
@@ -50,8 +50,7 @@ class RefinedSegmentor(BaseSegmentor):
         data_preprocessor: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if kwargs:
-            key = next(iter(kwargs))
+        for key in [key for key, value in kwargs.items() if value is not None]:
             raise InputError(f'model.{key}: put it into model.segmentor.{key}.')
         if refiner_checkpoint is None:
             raise InputError(

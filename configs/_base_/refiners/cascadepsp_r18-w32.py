@@ -1,6 +1,5 @@
 _base_ = './cascadepsp_r50.py'
 refiner = dict(
-    data_preprocessor=dict(size=(128, 128)),
     backbone=dict(
         _delete_=True,
         type='ResNet',

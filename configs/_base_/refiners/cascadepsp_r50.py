@@ -5,7 +5,7 @@ refiner = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
-        size=(224, 224),
+        size_divisor=8,
     ),
     backbone=dict(
         type='ResNet',

@@ -5,3 +5,4 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=1e-4, power=1.0, begin=200, end=56000, by_epoch=False),
 ]
 train_cfg = dict(max_iters=56000, val_interval=8000)
+default_hooks = dict(visualization=dict(type='FlowVisualizationHook'))

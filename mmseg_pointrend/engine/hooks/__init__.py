@@ -1,5 +1,6 @@
 """Hooks in MMSegmentation's registry."""
 
+from mmseg_pointrend.engine.hooks.flow_visualization_hook import FlowVisualizationHook
 from mmseg_pointrend.engine.hooks.invalid_loss_hook import InvalidLossHook
 from mmseg_pointrend.engine.hooks.norm_eval_hook import NormEvalHook
 from mmseg_pointrend.engine.hooks.num_classes_hook import NumClassesHook
@@ -9,6 +10,7 @@ from mmseg_pointrend.engine.hooks.resumable_checkpoint_hook import (
 )
 
 __all__ = [
+    'FlowVisualizationHook',
     'InvalidLossHook',
     'NormEvalHook',
     'NumClassesHook',

@@ -19,7 +19,7 @@ from mmseg_pointrend.engine.prediction.point_maps import noted_points, point_map
 from mmseg_pointrend.engine.terminal import quiet_terminal
 from mmseg_pointrend.engine.weights import check_weights
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.models import PointRendEncoderDecoder
+from mmseg_pointrend.models import PointRendEncoderDecoder, RefinedSegmentor
 from mmseg_pointrend.rendering.grids import map_size
 
 
@@ -49,7 +49,7 @@ class Predictor:
         points: whether they are wanted.
 
     Raises:
-        InputError: the model has no points.
+        InputError: the model has no points, or no probabilities.
     """
 
     def __init__(
@@ -60,6 +60,11 @@ class Predictor:
             raise InputError(
                 f'{type(model).__name__} has no points to draw: leave out --points, or '
                 "give a config of type='PointRendEncoderDecoder'."
+            )
+        if probabilities and isinstance(model, RefinedSegmentor):
+            raise InputError(
+                'RefinedSegmentor has labels alone: leave out --probabilities, or give '
+                'the config of its segmentor.'
             )
         if ours:
             model.test_cfg.return_logits = probabilities
