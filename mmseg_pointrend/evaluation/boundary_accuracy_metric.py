@@ -54,24 +54,33 @@ class BoundaryAccuracyMetric(BaseMetric):
             InputError: a sample has no label, or one of another size.
         """
         for sample in data_samples:
-            truth, prediction = label_pair(sample, 'BoundaryAccuracyMetric')
-            num_classes = len(self.dataset_meta['classes'])
-            valid = truth != self.ignore_index
-            truth = class_map(truth, num_classes)
-            right = truth == class_map(prediction, num_classes)
-            self.results.append(boundary_accuracy(truth, right, valid))
+            maps = label_pair(sample, type(self).__name__)
+            self.results.append(self.measure(*maps))
+
+    def measure(self, truth: np.ndarray, prediction: np.ndarray) -> float | None:
+        """Measure an image, whose ids are integers (H, W); None without boundary."""
+        num_classes = len(self.dataset_meta['classes'])
+        valid = truth != self.ignore_index
+        truth = class_map(truth, num_classes)
+        right = truth == class_map(prediction, num_classes)
+        return boundary_accuracy(truth, right, valid)
 
     def compute_metrics(self, results: list[float | None]) -> dict[str, float]:
         """Average over the images that have boundaries; NaN if none has."""
-        measured = [one for one in results if one is not None]
-        if len(measured) < len(results):
+        left_out = results.count(None)
+        if left_out:
             print_log(
-                f'mBA: {len(results) - len(measured)} of {len(results)} images have no '
-                'boundary and do not count.',
+                f'mBA: {left_out} of {len(results)} images have no boundary and do not '
+                'count.',
                 logger='current',
             )
-        mean = round(100 * float(np.mean(measured)), 2) if measured else np.nan
-        return {'mBA': mean}
+        return {'mBA': round(self.mean(results), 2)}
+
+    @staticmethod
+    def mean(results: Sequence[float | None]) -> float:
+        """Average :meth:`measure` over images, in percent; NaN if none counts."""
+        measured = [one for one in results if one is not None]
+        return 100 * float(np.mean(measured)) if measured else np.nan
 
 
 def boundary_accuracy(

@@ -86,6 +86,24 @@ class RefinedSegmentor(BaseSegmentor):
             which do not know of the refinement.
         """
         samples = self.segmentor.predict(inputs, data_samples)
+        refined = self.refine(inputs, samples)
+        for sample, labels in zip(samples, refined, strict=True):
+            sample.pred_sem_seg = PixelData(data=labels[None])
+            if 'seg_logits' in sample:
+                del sample.seg_logits
+        return samples
+
+    def refine(self, inputs: Tensor, samples: SampleList) -> list[Tensor]:
+        """Refine predicted labels.
+
+        Args:
+            inputs: images, as in :meth:`predict`.
+            samples: N samples with ``pred_sem_seg``.
+
+        Returns:
+            Labels of each image, (H, W), at the size of its file.
+        """
+        results = []
         for image, sample in zip(self.refiner_images(inputs), samples, strict=True):
             view = View.of(sample.metainfo, map_size(inputs))
             left, right, top, bottom = view.padding
@@ -97,11 +115,8 @@ class RefinedSegmentor(BaseSegmentor):
             refined = self.refinement.refine_labels(
                 self.refiner, image, labels.cpu().numpy()
             )
-            data = torch.from_numpy(refined).to(labels)[None]
-            sample.pred_sem_seg = PixelData(data=data)
-            if 'seg_logits' in sample:
-                del sample.seg_logits
-        return samples
+            results.append(torch.from_numpy(refined).to(labels))
+        return results
 
     def refiner_images(self, inputs: Tensor) -> Tensor:
         """Normalise images of the segmentor as the refiner wants them: RGB."""

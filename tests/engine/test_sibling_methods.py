@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mmseg_pointrend.engine.config import draw_predictions, load_config
 from mmseg_pointrend.engine.prediction.run import predict_files
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError
+from mmseg_pointrend.studies.accuracy.score_checkpoint import score_checkpoint
 from tests.helpers import logged_losses, run_tool
 from tests.models.host_tester import HOSTS, plain_config
 from tests.models.test_cascade_psp import refiner_config
@@ -102,8 +104,14 @@ def test_refined_labels_in_the_commands_and_the_api(refined, trained, scenes, tm
         *('--work-dir', tmp_path / 'work'),
     )
     assert result.returncode == 0, result.stderr
-    for figure in ('mIoU: ', 'mBIoU: ', 'mBA: '):
-        assert figure in result.stdout
+    cfg = load_config(str(refined), work_dir=str(tmp_path / 'score'))
+    scores = score_checkpoint(cfg, checkpoint, {})
+    ways = 'one bilinear resize', 'PointRend'
+    assert [*scores] == [f'{way}{end}' for way in ways for end in ('', ', refined')]
+    last = scores['PointRend, refined']
+    for name in ('mIoU', 'mBIoU', 'mBA'):
+        (figure,) = re.findall(rf'\b{name}: ([\d.]+)', result.stdout)
+        assert last[name] == pytest.approx(float(figure), abs=0.006)
     image = next(scenes.glob('leftImg8bit/val/*/*.png'))
     sources = [str(image)]
     keys = dict(device='cpu')

@@ -7,6 +7,7 @@ from copy import copy
 from typing import Any
 
 import torch
+from mmengine.structures import PixelData
 from mmseg.models.decode_heads import PointHead
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.utils import resize
@@ -14,7 +15,11 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.models import PointRendEncoderDecoder, PointRendHead
+from mmseg_pointrend.models import (
+    PointRendEncoderDecoder,
+    PointRendHead,
+    RefinedSegmentor,
+)
 from mmseg_pointrend.models.checks import listed
 from mmseg_pointrend.rendering.grids import map_size
 from mmseg_pointrend.rendering.points import hardest_pixels
@@ -40,7 +45,7 @@ def predict_in_each_way(
     """Predict label maps of images, at the size of the files.
 
     Args:
-        model: any ``EncoderDecoder`` of MMSegmentation or ours.
+        model: any ``EncoderDecoder`` of MMSegmentation or ours, or one refined.
         inputs: images, (N, 3, H, W), as the network wants them.
         samples: N samples with meta information.
         settings: for our segmentor, what changes between training and rendering.
@@ -49,8 +54,16 @@ def predict_in_each_way(
     Yields:
         A name and N maps (H, W): ``'one bilinear resize'``, then that with the truth
         at each of ``ceilings``, then ``'PointRend'`` if the model has points, then each
-        of ``settings``.
+        of ``settings``; after each of these, ``', refined'`` if the model refines.
     """
+    if isinstance(model, RefinedSegmentor):
+        ways = predict_in_each_way(model.segmentor, inputs, samples, settings, ceilings)
+        for name, maps in ways:
+            yield name, maps
+            for sample, labels in zip(samples, maps, strict=True):
+                sample.pred_sem_seg = PixelData(data=labels[None])
+            yield f'{name}, refined', model.refine(inputs, samples)
+        return
     ours = isinstance(model, PointRendEncoderDecoder)
     heads = listed(model.decode_head)
     if not ours and not isinstance(heads[-1], PointHead | PointRendHead):

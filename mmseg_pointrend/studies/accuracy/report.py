@@ -17,6 +17,8 @@ from mmseg_pointrend.studies.pictures import save
 WIDE = 1000
 """Columns of text; a table takes what it needs and a terminal wraps the rest."""
 
+MEANS = 'mIoU', 'mBIoU', 'mBA'
+
 Summaries = Mapping[str, Mapping[str, Any]]
 """Of :class:`~mmseg_pointrend.studies.accuracy.scores.Scores`, by name."""
 
@@ -26,12 +28,10 @@ def print_scores(summaries: Summaries, classes: Sequence[str]) -> None:
     widths = next(iter(summaries.values()))['trimap_mIoU']
     rows = []
     for name, one in summaries.items():
-        values = [one['mIoU'], one['mBIoU'], *one['trimap_mIoU'].values()]
+        values = [one[key] for key in MEANS] + [*one['trimap_mIoU'].values()]
         values += [one['IoU'][key] for key in classes]
         rows.append([name, *('-' if v is None else f'{v:.2f}' for v in values)])
-    print_table(
-        ['', 'mIoU', 'mBIoU', *(f'{width}px' for width in widths), *classes], rows
-    )
+    print_table(['', *MEANS, *(f'{width}px' for width in widths), *classes], rows)
 
 
 def print_gain(figures: Mapping[str, Mapping[str, float]]) -> None:

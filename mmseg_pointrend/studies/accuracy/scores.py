@@ -9,7 +9,7 @@ import numpy as np
 from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
-from mmseg_pointrend.evaluation import BoundaryIoUMetric
+from mmseg_pointrend.evaluation import BoundaryAccuracyMetric, BoundaryIoUMetric
 from mmseg_pointrend.evaluation.boundaries import near_boundary
 
 RINGS = (1, 2, 3, 5, 8)
@@ -29,6 +29,8 @@ class Scores:
         self.ignore_index = ignore_index
         self.boundary = BoundaryIoUMetric(ignore_index=ignore_index, **boundary)
         self.boundary.dataset_meta = dict(classes=classes)
+        self.accuracy = BoundaryAccuracyMetric(ignore_index)
+        self.accuracy.dataset_meta = dict(classes=classes)
         self.areas: list[np.ndarray] = []
         self.changes = np.zeros((2, len(RINGS) + 1), dtype=np.int64)
 
@@ -40,6 +42,7 @@ class Scores:
         self.areas.append(np.stack((both, union)))
         maps = truth.cpu().numpy(), labels.cpu().numpy()
         self.boundary.results.append(self.boundary.measure(*maps))
+        self.accuracy.results.append(self.accuracy.measure(*maps))
         if before is not None:
             old = before.cpu().numpy()
             self.changes += changed_pixels(*maps, old, self.ignore_index)
@@ -55,6 +58,7 @@ class Scores:
         return dict(
             mIoU=mean(iou),
             mBIoU=mean(bands),
+            mBA=self.accuracy.mean(self.accuracy.results),
             trimap_mIoU=dict(zip(widths, map(mean, trimaps), strict=True)),
             IoU=self.of_classes(iou),
             BIoU=self.of_classes(bands),
