@@ -129,12 +129,14 @@ class PerturbMask(BaseTransform):
         mask = with_fewer_points(truth)
         if overlap(mask, truth, known) < target:
             mask = truth.copy()
+        iou = overlap(mask, truth, known)
         for _ in range(ROUNDS):
-            if overlap(mask, truth, known) <= target:
+            if iou <= target:
                 break
             other = with_strokes(mask)
-            if overlap(other, truth, known) >= self.lowest:
-                mask = other
+            below = overlap(other, truth, known)
+            if below >= self.lowest:
+                mask, iou = other, below
         results['coarse_mask'] = mask
         return results
 

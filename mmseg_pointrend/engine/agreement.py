@@ -54,6 +54,8 @@ def disagreements(cfg: Config, model: Any, datasets: Datasets) -> Facts:
                 yield True, f'{split}_dataloader: {error}'
     if 'train' in datasets:
         yield from of_splits(datasets)
+        if not heads:  # of a refiner, whose pipeline makes the labels
+            return
         label = ignored_label(model)
         for is_error, given, value in uncounted(cfg, model, heads, datasets['train']):
             if value not in (label, None):
@@ -165,7 +167,7 @@ def uncounted(
         metrics = cfg.get(f'{split}_evaluator') or []
         for metric in listed_configs(metrics):
             kind = type_name(metric)
-            if kind in ('IoUMetric', 'BoundaryIoUMetric'):
+            if kind in ('IoUMetric', 'BoundaryIoUMetric', 'BoundaryAccuracyMetric'):
                 value = metric.get('ignore_index', 255)
                 yield False, f'{split}_evaluator: {kind}.ignore_index={value}', value
 

@@ -91,9 +91,22 @@ def keep_testing_only(cfg: Config) -> None:
 
     MMEngine builds the training data set when a hook asks for the iteration, which
     MMSegmentation's visualization does for every picture.
+
+    Raises:
+        InputError: the model is a refiner.
     """
+    refuse_refiner(cfg)
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
         cfg[key] = None
+
+
+def refuse_refiner(cfg: Config) -> None:
+    """Refuse, by an :class:`InputError`, to predict labels by what refines masks."""
+    if type_name(cfg.model) == 'CascadePSP':
+        raise InputError(
+            f'{cfg.filename} is the config of a refiner, which needs masks: use '
+            "tools/refine.py, or it as model.refiner of a 'RefinedSegmentor'."
+        )
 
 
 def guard_training(cfg: Config) -> None:
@@ -182,8 +195,10 @@ def use_tta(cfg: Config) -> None:
     out unless ``PointRendTTAModel`` asks for them, so that one takes its place.
 
     Raises:
-        InputError: the config lacks one of them.
+        InputError: the config lacks one of them, or its model has no logits.
     """
+    if type_name(cfg.model) == 'RefinedSegmentor':
+        raise InputError('RefinedSegmentor has labels alone: test without --tta.')
     for key in ('tta_pipeline', 'tta_model'):
         if key not in cfg:
             raise InputError(f'--tta needs {key} in the config: add it.')

@@ -16,6 +16,7 @@ from torch import Tensor
 from mmseg_pointrend.engine.config import listed_configs, type_name
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models.checks import DECODE_HEAD
+from mmseg_pointrend.rendering.grids import Size, map_size
 
 STRIDE = 4
 """The points read all maps of this stride or finer, or the first of the finest."""
@@ -51,11 +52,13 @@ def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
     last = listed_configs(cfg.decode_head)[-1]
     if is_binary(last):
         make_binary(listed_configs(point_head.get('loss_decode')))
-    if cfg.get('neck'):  # whose maps the decode head's features know already
-        point_head['fine_from'] = 'backbone'
     with warnings.catch_warnings():  # training says them again
         warnings.simplefilter('ignore')
         add_finest_map(cfg)
+        if cfg.get('neck'):
+            own, its = sizes_of(cfg)
+            if max(own) >= max(its):
+                point_head['fine_from'] = 'backbone'
         maps, classified = maps_of(cfg)
     widths = {i: one.shape[-1] for i, one in enumerate(maps) if isinstance(one, Tensor)}
     enough = blank_image(cfg).shape[-1] // STRIDE
@@ -97,10 +100,10 @@ def add_finest_map(cfg: ConfigDict) -> None:
     if not indices or 0 in indices or from_the_end:
         return
     try:
-        before = sizes_of(cfg)
+        before, _ = sizes_of(cfg)
         cfg.backbone.out_indices = (*indices, 0)
-        *others, finest = sizes_of(cfg)
-        if others == before and finest[-1] > max(size[-1] for size in before):
+        (*others, finest), _ = sizes_of(cfg)
+        if others == before and finest > max(before):
             return
     except Exception:  # backbones say in their own ways what they cannot return
         pass
@@ -112,12 +115,15 @@ def is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
 
-def sizes_of(cfg: ConfigDict) -> list[tuple[int, ...]]:
-    """Find the shapes of the maps that a backbone returns, if its neck takes them."""
+def sizes_of(cfg: ConfigDict) -> tuple[list[Size], list[Size]]:
+    """Find the sizes (H, W) of a backbone's maps and, if it has one, of its neck's."""
     maps = built(cfg.backbone)(blank_image(cfg))
-    if cfg.get('neck'):
-        built(cfg.neck)(maps)
-    return [tuple(one.shape) for one in maps]
+    feats = built(cfg.neck)(maps) if cfg.get('neck') else maps
+    sizes, others = (
+        [map_size(one) for one in some if isinstance(one, Tensor)]
+        for some in (maps, feats)
+    )
+    return sizes, others
 
 
 def built(cfg: ConfigDict) -> Any:

@@ -60,6 +60,12 @@ def refine_files(
             that one are refined and written.
     """
     check_out(out, overwrite)
+    for folder in (labels, images):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f'--out {out} is in {folder}, where a second run would read it: give '
+                'a folder elsewhere.'
+            )
     check_device(device)
     pairs = paired(find_images([str(labels)], out), find_images([str(images)], out))
     with quiet_terminal():
@@ -103,7 +109,7 @@ def paired(
     Raises:
         InputError: some have none.
     """
-    by_name = {name: path for path, name in images.items()}
+    by_name = dict(zip(images.values(), images, strict=True))
     alone = [str(path) for path, name in labels.items() if name not in by_name]
     if alone:
         raise InputError(
@@ -140,6 +146,8 @@ def read_labels(
             f'{path} is no label map but an image of mode {file.mode}: give one '
             'channel of 8 or 16 bits that holds the ids of classes.'
         )
+    if not 0 <= labels.min(initial=0) <= labels.max(initial=0) < 1 << 16:
+        raise InputError(f'{path} has labels outside of 0 to 65535: give ids.')
     if num_classes is not None:
         beyond = np.setdiff1d(labels, [*range(num_classes), ignore])
         if len(beyond):

@@ -15,7 +15,7 @@ from mmseg_pointrend.evaluation.boundaries import class_map, near_another
 from mmseg_pointrend.evaluation.boundary_iou_metric import label_pair
 
 RADII = 5
-"""How many radii there are, from 1 pixel to 1/300 of an image's width and height."""
+"""How many radii there are, evenly from 1 pixel towards (width + height) / 300."""
 
 
 @METRICS.register_module()
@@ -100,7 +100,7 @@ def boundary_accuracy(
     radii = [1 + int((largest - 1) / RADII * i) for i in range(RADII)]
     shares = {}
     for radius in {*radii}:
-        size = 2 * max(radius, 1) + 1
+        size = 2 * radius + 1
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
         region = near_another(truth, valid, disc)
         if not region.any():

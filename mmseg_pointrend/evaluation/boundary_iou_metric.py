@@ -27,7 +27,7 @@ from mmseg_pointrend.evaluation.iou_metric import note_left_out
 for hook in (CheckpointHook, EarlyStoppingHook):
     hook._default_greater_keys = [
         *hook._default_greater_keys,
-        *('mBIoU', 'mFscore', 'mRecall', 'averageScore'),
+        *('mBIoU', 'mBA', 'mFscore', 'mRecall', 'averageScore'),
     ]
 
 

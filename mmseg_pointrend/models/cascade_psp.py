@@ -37,8 +37,8 @@ class CascadePSP(BaseModel):
 
     Cheng et al., `CascadePSP: Toward Class-Agnostic and Very High-Resolution
     Segmentation via Global and Local Refinement <https://arxiv.org/abs/2005.02551>`_,
-    CVPR 2020, section 3. With the default backbone the names and shapes of the weights
-    are those of the authors' published ones.
+    CVPR 2020, section 3. With the backbone of ``_base_/refiners/cascadepsp_r50.py`` the
+    names and shapes of the weights are those of the authors' published ones.
 
     A mask is 1 inside and -1 outside. Images are RGB, normalised as for ImageNet.
 
@@ -52,7 +52,7 @@ class CascadePSP(BaseModel):
 
     Raises:
         InputError: ``channels`` or ``pool_scales`` is no such list, or the backbone has
-            another output stride than 8.
+            another stem, or another output stride than 8.
     """
 
     def __init__(
@@ -74,13 +74,19 @@ class CascadePSP(BaseModel):
             'CascadePSP.',
         )  # fmt: skip
         self.feats: ResNet = MODELS.build({**backbone, 'in_channels': 3 + MASKS})
+        strides, deep = self.feats.strides, self.feats.deep_stem
+        check_arguments(
+            (
+                (not deep, f'{type(self.feats).__name__}', 'ResNet, with one stem'),
+                (strides[0] == 1 and math.prod(strides) == 2, f'{strides=}',
+                 'an output stride of 8, such as (1, 2, 1, 1), and dilations'),
+            ),
+            'CascadePSP.backbone: ',
+        )  # fmt: skip
         self.feats.conv1.register_load_state_dict_pre_hook(add_mask_channels)
-        stride = 4 * math.prod(self.feats.strides)
-        if stride != STRIDES[0]:
-            raise InputError(
-                f'CascadePSP.backbone has output stride {stride}: set strides and '
-                'dilations so that it is 8, such as (1, 2, 1, 1) and (1, 1, 2, 4).'
-            )
+        # What merges BatchNorm into the convolution before it must not find this one:
+        # the map between them is a skip.
+        self.feats.register_module('conv1', self.feats._modules.pop('conv1'))
         top, after_4, after_2, after_1 = channels
         self.psp = PyramidPooling(self.feats.feat_dim, top, pool_scales)
         finest = self.feats.base_channels * self.feats.block.expansion
@@ -109,11 +115,10 @@ class CascadePSP(BaseModel):
         """Run the backbone: maps of stride 2 (before BatchNorm), 4, and 8."""
         first = self.feats.conv1(inputs)
         x = self.feats.maxpool(self.feats.relu(self.feats.norm1(first)))
-        maps = [first]
-        for name in self.feats.res_layers:
+        second = x = self.feats.layer1(x)
+        for name in self.feats.res_layers[1:]:
             x = getattr(self.feats, name)(x)
-            maps.append(x)
-        return [maps[0], maps[1], x]
+        return [first, second, x]
 
     def one_pass(
         self, images: Tensor, masks: Sequence[Tensor], count: int
@@ -177,7 +182,7 @@ class CascadePSP(BaseModel):
         Returns:
             Losses; the samples with ``pred_sem_seg``; or logits (N, 1, H, W).
         """
-        if data_samples is None:
+        if not data_samples or 'coarse_mask' not in data_samples[0]:
             raise InputError(
                 'CascadePSP refines a mask: give samples with a coarse_mask, or use it '
                 "as model.refiner of a 'RefinedSegmentor'."
@@ -258,9 +263,7 @@ class PyramidPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, h, w) to (N, out_channels, h, w)."""
         size = map_size(x)
-        pooled = (
-            F.interpolate(one(x), size, None, 'bilinear', False) for one in self.stages
-        )
+        pooled = (resized(one(x), size) for one in self.stages)
         return F.relu(self.bottleneck(torch.cat([*pooled, x], dim=1)))
 
 
@@ -298,9 +301,10 @@ def two_convs(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def resized(maps: Tensor, size: Size) -> Tensor:
-    """Resize maps bilinearly."""
-    return F.interpolate(maps, size, mode='bilinear', align_corners=False)
+def resized(maps: Tensor, size: Size, mode: str = 'bilinear') -> Tensor:
+    """Resize maps (N, C, h, w) to (H, W)."""
+    corners = None if mode == 'area' else False
+    return F.interpolate(maps, size, mode=mode, align_corners=corners)
 
 
 def mean(values: Tensor, known: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError, check_arguments
-from mmseg_pointrend.models.cascade_psp import CascadePSP
+from mmseg_pointrend.models.cascade_psp import CascadePSP, resized
 from mmseg_pointrend.models.view import Window
 from mmseg_pointrend.rendering.grids import Size, map_size
 
@@ -57,6 +57,8 @@ class MaskRefinement:
                  f'size={self.size!r}', f'a whole number from {8 * TRIM} on'),
                 (type(self.min_area) is int and self.min_area >= 0,
                  f'min_area={self.min_area!r}', 'a whole number of pixels'),
+                (isinstance(self.stuff, Collection) and not isinstance(self.stuff, str),
+                 f'stuff={self.stuff!r}', 'a list of ids of classes'),
                 (0 < self.stuff_weight <= 1, f'stuff_weight={self.stuff_weight!r}',
                  'a number above 0, at most 1'),
             ),
@@ -145,12 +147,6 @@ class MaskRefinement:
         return result
 
 
-def resized(maps: Tensor, size: Size, mode: str = 'bilinear') -> Tensor:
-    """Resize maps (N, C, h, w) to (H, W)."""
-    corners = None if mode == 'area' else False
-    return F.interpolate(maps.float(), size, mode=mode, align_corners=corners)
-
-
 def padded_cascade(
     network: CascadePSP, image: Tensor, mask: Tensor, s8: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -209,10 +205,9 @@ def regions(
             continue
         wide = cv2.dilate(inside.astype(np.uint8), disc)
         count, pieces = cv2.connectedComponents(wide, connectivity=8)
-        for piece in range(1, count):
-            region = inside & (pieces == piece)
-            if region.sum() >= max(min_area, 1):
-                yield int(kind), region
+        areas = np.bincount(pieces[inside], minlength=count)
+        for piece in np.flatnonzero(areas >= max(min_area, 1)):
+            yield int(kind), inside & (pieces == piece)
 
 
 def grown_box(region: np.ndarray) -> tuple[slice, slice]:

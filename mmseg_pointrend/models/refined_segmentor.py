@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -24,7 +25,8 @@ from mmseg_pointrend.rendering.grids import map_size
 class RefinedSegmentor(BaseSegmentor):
     """A segmentor for prediction, whose labels :class:`CascadePSP` refines.
 
-    Its checkpoints are those of the segmentor. Attributes that it lacks are those of
+    It sees images as the test pipeline resized them, at the size of their files. Its
+    checkpoints are those of the segmentor. Attributes that it lacks are those of
     the segmentor, too. Neither network learns here.
 
     Args:
@@ -61,7 +63,7 @@ class RefinedSegmentor(BaseSegmentor):
         super().__init__(host.data_preprocessor)
         self.segmentor = host
         self.refiner = load_refiner(refiner, refiner_checkpoint)
-        self.refinement = MaskRefinement(**(refinement or {}))
+        self.refinement = as_refinement(refinement or {})
         self.register_load_state_dict_pre_hook(add_parts)
         self.register_state_dict_post_hook(drop_parts)
 
@@ -113,7 +115,7 @@ class RefinedSegmentor(BaseSegmentor):
             image = F.interpolate(image, view.original, mode='bilinear')
             labels = sample.pred_sem_seg.data[0]
             refined = self.refinement.refine_labels(
-                self.refiner, image, labels.cpu().numpy()
+                self.refiner, image, labels.cpu().numpy(), ignore=-1
             )
             results.append(torch.from_numpy(refined).to(labels))
         return results
@@ -148,6 +150,18 @@ class RefinedSegmentor(BaseSegmentor):
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Any:
         return self.segmentor._forward(inputs, data_samples)
+
+
+def as_refinement(keys: dict[str, Any]) -> MaskRefinement:
+    """Make a :class:`MaskRefinement` of ``model.refinement``.
+
+    Raises:
+        InputError: names a key that it does not have.
+    """
+    names = [field.name for field in fields(MaskRefinement)]
+    for key in keys.keys() - {*names}:
+        raise InputError(f'model.refinement.{key}: give some of {", ".join(names)}.')
+    return MaskRefinement(**keys)
 
 
 def load_refiner(cfg: dict[str, Any], checkpoint: str) -> CascadePSP:

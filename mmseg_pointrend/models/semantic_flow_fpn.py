@@ -80,16 +80,15 @@ class SemanticFlowFPN(BaseModule):
         self.bottleneck = nn.Sequential(
             ConvModule(pooled, channels, 1, **keys), nn.Dropout2d(DROPOUT)
         )
-        # No operation in place: a point head reads the backbone's maps.
         self.laterals = nn.ModuleList(
-            ConvModule(count, channels, 1, inplace=False, **keys) for count in fine
+            ConvModule(count, channels, 1, **keys) for count in fine
         )
         self.smooth = nn.ModuleList(
-            ConvModule(channels, channels, 3, padding=1, inplace=False, **keys)
-            for _ in fine
+            ConvModule(channels, channels, 3, padding=1, **keys) for _ in fine
         )
-        kind = FlowAlignment if flow else BilinearAlignment
-        self.align = nn.ModuleList(kind(channels, align_corners) for _ in fine)
+        self.align = nn.ModuleList(
+            FlowAlignment(channels, align_corners) for _ in fine if flow
+        )
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Build the pyramid.
@@ -117,7 +116,10 @@ class SemanticFlowFPN(BaseModule):
         levels, smooth = [level], [level]
         for i in reversed(range(len(fine))):
             lateral = self.laterals[i](fine[i])
-            level = lateral + self.align[i](lateral, level)
+            if self.align:
+                level = lateral + self.align[i](lateral, level)
+            else:
+                level = lateral + self.resized(level, map_size(lateral))
             levels.insert(0, level)
             smooth.insert(0, self.smooth[i](level))
         size = map_size(smooth[0])
@@ -129,8 +131,11 @@ class SemanticFlowFPN(BaseModule):
         return interpolate(level, size, None, 'bilinear', self.align_corners)
 
 
-class BilinearAlignment(nn.Module):
-    """Resize a coarse map to the size of a fine one; without weights.
+class FlowAlignment(nn.Module):
+    """Upsample a coarse map along a flow that both maps predict (FAM, equations 3-5).
+
+    A flow of (u, v) reads u / 2 pixels of the fine map to the right and v / 2 below; as
+    published, it is divided by the size of that map in coordinates that span 2.
 
     Args:
         channels: of both maps.
@@ -139,30 +144,16 @@ class BilinearAlignment(nn.Module):
 
     def __init__(self, channels: int, align_corners: bool) -> None:
         super().__init__()
-        self.channels, self.align_corners = channels, align_corners
-
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """(N, C, H, W) and (N, C, h, w) to (N, C, H, W)."""
-        size = map_size(fine)
-        return interpolate(coarse, size, None, 'bilinear', self.align_corners)
-
-
-class FlowAlignment(BilinearAlignment):
-    """Upsample a coarse map along a flow that both maps predict (FAM, equations 3-5).
-
-    A flow of (u, v) reads u / 2 pixels of the fine map to the right and v / 2 below; as
-    published, it is divided by the size of that map in coordinates that span 2.
-    """
-
-    def __init__(self, channels: int, align_corners: bool) -> None:
-        super().__init__(channels, align_corners)
+        self.align_corners = align_corners
         self.fine = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.coarse = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.flow = nn.Conv2d(channels, 2, 3, padding=1, bias=False)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """As :meth:`BilinearAlignment.forward`, in the type of the coarse map."""
-        upsampled = super().forward(fine, self.coarse(coarse))
+        """(N, C, H, W) and (N, C, h, w) to (N, C, H, W), in the type of the coarse."""
+        upsampled = interpolate(
+            self.coarse(coarse), map_size(fine), None, 'bilinear', self.align_corners
+        )
         flow = self.flow(torch.cat([upsampled, self.fine(fine)], dim=1))
         return warp(coarse, flow, self.align_corners)
 

@@ -14,7 +14,13 @@ from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
 from PIL import Image
 
-from mmseg_pointrend.engine.config import draw_predictions, load_config
+from mmseg_pointrend.engine.config import (
+    draw_predictions,
+    keep_testing_only,
+    load_config,
+    use_tta,
+)
+from mmseg_pointrend.engine.prediction.model import load_model
 from mmseg_pointrend.engine.prediction.run import predict_files
 from mmseg_pointrend.engine.runner import build_runner
 from mmseg_pointrend.errors import InputError
@@ -130,6 +136,20 @@ def test_refined_labels_in_the_commands_and_the_api(refined, trained, scenes, tm
         )
     with pytest.raises(InputError, match='RefinedSegmentor has no points to draw'):
         predict_files(cfg, checkpoint, sources, tmp_path / 'q', points=True, **keys)
+
+
+def test_a_refiner_alone_labels_no_images(refiner):
+    cfg = load_config(str(refiner / 'refiner.py'))
+    sentence = r'refiner\.py is the config of a refiner, which needs masks: use'
+    with pytest.raises(InputError, match=sentence):
+        keep_testing_only(cfg)
+    with pytest.raises(InputError, match=sentence):
+        load_model(cfg, str(refiner / 'iter_4.pth'), 'cpu')
+
+
+def test_labels_alone_are_not_averaged(refined):
+    with pytest.raises(InputError, match='labels alone: test without --tta'):
+        use_tta(load_config(str(refined)))
 
 
 def test_a_refined_segmentor_does_not_train(refined, tmp_path):

@@ -4,10 +4,12 @@ import math
 from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -132,6 +134,24 @@ def test_three_passes_hand_on_what_the_one_before_made():
     torch.testing.assert_close(given[-1][-1], third[-1], atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_merging_batchnorm_changes_nothing():
+    """The first convolution is read before its BatchNorm: it must not be merged."""
+    model = refiner()
+    for one in model.modules():
+        if isinstance(one, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(one.running_mean)
+            torch.nn.init.uniform_(one.running_var, 0.5, 2)
+            torch.nn.init.uniform_(one.weight, 0.5, 2)
+    model.eval()
+    image, mask = torch.randn(1, 3, 64, 64), torch.rand(1, 1, 64, 64) * 2 - 1
+    wanted = model.cascade(image, mask)[-1][-1]
+    fused = fuse_conv_bn(model)
+    assert isinstance(fused.feats.layer1[0].bn1, torch.nn.Identity)
+    ours = fused.cascade(image, mask)[-1][-1]
+    torch.testing.assert_close(ours, wanted, atol=1e-3, rtol=1e-3)
+
+
 def test_weights_of_masks_start_at_zero_and_learn():
     model = refiner()
     model.init_weights()
@@ -245,7 +265,15 @@ def test_prediction_is_the_sign_of_the_last_logits():
         (dict(pool_scales=[0]), r'pool_scales=\[0\]: give a list of positive'),
         (
             dict(backbone=dict(type='ResNet', depth=18)),
-            'backbone has output stride 32: set strides and',
+            r'backbone: strides=\(1, 2, 2, 2\): give an output stride of 8',
+        ),
+        (
+            dict(backbone=dict(type='ResNet', depth=18, strides=(2, 1, 1, 1))),
+            r'backbone: strides=\(2, 1, 1, 1\): give an output stride of 8',
+        ),
+        (
+            dict(backbone=dict(type='ResNetV1c', depth=18)),
+            'backbone: ResNetV1c: give ResNet, with one stem',
         ),
     ],
 )
@@ -257,6 +285,8 @@ def test_what_it_cannot_be_built_from_is_named(keys, sentence):
 def test_without_a_mask_it_says_so():
     with pytest.raises(InputError, match='refines a mask: give samples with a coarse'):
         refiner()(torch.randn(1, 3, 64, 64))
+    with pytest.raises(InputError, match='refines a mask: give samples with a coarse'):
+        refiner()(torch.randn(1, 3, 64, 64), [SegDataSample()], mode='loss')
 
 
 class Copier(CascadePSP):
@@ -274,22 +304,70 @@ class Copier(CascadePSP):
 
 
 @pytest.mark.parametrize('enlarge', [False, True])
-@pytest.mark.parametrize('size', [(37, 53), (128, 128), (200, 333), (900, 100), (1, 1)])
+@pytest.mark.parametrize('size', [(37, 53), (128, 128), (200, 333), (900, 100)])
 def test_a_network_that_copies_gives_the_mask_back(size, enlarge):
-    """Whatever is resized, cut and averaged: an edge moves by a pixel at most."""
-    mask = -torch.ones(1, 1, *size)
-    mask[..., size[0] // 4 :, size[1] // 3 :] = 1
+    """Whatever is resized, cut and averaged: an edge moves by half a step at most."""
+    mask = np.zeros(size, np.uint8)
+    mask[size[0] // 4 :, size[1] // 3 :] = 1
+    given = torch.from_numpy(2.0 * mask - 1)[None, None]
     how = MaskRefinement(size=128, enlarge=enlarge)
     network = Copier()
-    refined = how.refine_mask(network, torch.randn(1, 3, *size), mask)
-    assert refined.shape == mask.shape
-    assert refined.min() >= 0
-    wrong = (refined > 0.5) != (mask > 0)
-    assert wrong.sum() <= 2 * sum(size) * (max(size) > 128 or enlarge)
+    refined = how.refine_mask(network, torch.randn(1, 3, *size), given)
+    assert refined.shape == given.shape
+    near = math.ceil(max(size) / 128 / 2) if max(size) > 128 else int(enlarge)
+    brush = np.ones((2 * near + 1,) * 2, np.uint8)
+    result = (refined[0, 0] > 0.5).numpy()
+    assert (result >= cv2.erode(mask, brush)).all()
+    assert (result <= cv2.dilate(mask, brush)).all()
     first, *windows = network.seen
     side = 128 if enlarge else min(max(size), 128)
     assert max(first[:2]) == side + -side % 8
     assert all(local for *_, local in windows)
+
+
+def test_one_pixel():
+    ones = torch.ones(1, 1, 1, 1)
+    refined = MaskRefinement().refine_mask(Copier(), torch.randn(1, 3, 1, 1), ones)
+    assert refined.shape == (1, 1, 1, 1)
+    assert refined > 0.5
+
+
+class Counter(Copier):
+    """Says how certain it is by the number of its call; rubbish at inner edges."""
+
+    def cascade(self, images: Any, mask: Any, s8: Any = None) -> list[list[Any]]:
+        self.seen.append((*images.shape[2:], s8 is not None))
+        if s8 is None:
+            return [[mask, torch.full_like(mask, 0.5), 9 * mask]]
+        torch.testing.assert_close(s8, 2 * torch.full_like(s8, 0.5).sigmoid() - 1)
+        assert set(mask.unique().tolist()) == {-1, 1}
+        share = (len(self.seen) - 1) / 10
+        logits = torch.full_like(mask, math.log(share / (1 - share)))
+        spans = images[0, 0], images[0, 0].T
+        for axis, columns in enumerate(spans):
+            first, last = int(columns[0, 0]), int(columns[-1, 0])
+            if axis == self.axis and first > 0:
+                logits.narrow(2 + axis, 0, 16).fill_(99)
+            if axis == self.axis and last < self.length - 1:
+                logits.narrow(2 + axis, len(columns) - 16, 16).fill_(99)
+        return [[mask, logits, logits]]
+
+    axis, length = 0, 224
+
+
+def test_windows_lose_their_edges_and_their_overlaps_are_averaged():
+    """Windows of 128 from 0, 32, 64 and 96 of 224 rows, each trimmed by 16 inside."""
+    image = torch.arange(224.0).view(1, 1, 224, 1).expand(1, 3, 224, 128)
+    mask = torch.ones(1, 1, 224, 128)
+    mask[..., 64:] = -1
+    network = Counter()
+    refined = MaskRefinement(size=128).refine_mask(network, image, mask)
+    assert len(network.seen) == 1 + 4
+    kept = ((0, 112), (48, 144), (80, 176), (112, 224))
+    for row in range(224):
+        shares = [i / 10 for i, (a, b) in enumerate(kept, 1) if a <= row < b]
+        wanted = torch.full((128,), sum(shares) / len(shares))
+        torch.testing.assert_close(refined[0, 0, row], wanted, atol=1e-5, rtol=0)
 
 
 def test_windows_are_those_of_the_paper():
@@ -354,6 +432,7 @@ def test_where_regions_meet_the_surer_one_wins():
     [
         (dict(size=64), 'size=64: give a whole number from 128'),
         (dict(min_area=-1), 'min_area=-1: give a whole number'),
+        (dict(stuff=3), 'stuff=3: give a list of ids'),
         (dict(stuff_weight=math.inf), 'stuff_weight=inf: give a number above 0'),
     ],
 )

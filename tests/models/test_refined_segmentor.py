@@ -69,30 +69,40 @@ def test_its_checkpoints_are_those_of_the_segmentor(weights, tmp_path):
 
 @torch.no_grad()
 def test_labels_are_those_of_the_segmentor_refined_at_the_size_of_the_file(weights):
-    model = refined(weights)
-    image = torch.randint(0, 256, (3, 60, 90), dtype=torch.uint8)
+    """In a batch, with padding, resized and flipped."""
+    cfg = tiny_model_config()
+    cfg.data_preprocessor.test_cfg = dict(size_divisor=32)
+    model = refined(weights, segmentor=cfg)
+    images = [torch.randint(0, 256, (3, 60, 90), dtype=torch.uint8) for _ in range(2)]
     meta = dict(ori_shape=(50, 75), img_shape=(60, 90), scale_factor=(1.2, 1.2))
-    data = dict(inputs=[image], data_samples=[SegDataSample(metainfo=meta)])
+    metas = [meta, dict(meta, flip=True, flip_direction='horizontal')]
+    data = dict(
+        inputs=images, data_samples=[SegDataSample(metainfo=one) for one in metas]
+    )
     seen = []
 
-    def note(network: Any, picture: Any, labels: Any) -> Any:
+    def note(network: Any, picture: Any, labels: Any, ignore: int) -> Any:
+        assert ignore == -1  # predictions hold no void
         seen.append((picture, labels.copy()))
-        return (labels + 1) % 5
+        return (labels + len(seen)) % 5
 
     object.__setattr__(model.refinement, 'refine_labels', note)
-    [sample] = model.test_step(deepcopy(data))
-    [plain] = model.segmentor.test_step(deepcopy(data))
-    [(picture, labels)] = seen
-    assert (labels == plain.pred_sem_seg.data[0].numpy()).all()
-    assert sample.pred_sem_seg.data.equal((plain.pred_sem_seg.data + 1) % 5)
-    assert sample.pred_sem_seg.data.dtype == torch.int64
-    assert 'seg_logits' not in sample
+    samples = model.test_step(deepcopy(data))
+    plain = model.segmentor.test_step(deepcopy(data))
     mean = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
     std = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
-    wanted = torch.nn.functional.interpolate(
-        (image.flip(0) - mean)[None] / std, (50, 75), mode='bilinear'
-    )
-    torch.testing.assert_close(picture, wanted, atol=1e-4, rtol=0)
+    for i, image in enumerate(images):
+        picture, labels = seen[i]
+        before, after = plain[i].pred_sem_seg.data, samples[i].pred_sem_seg.data
+        assert (labels == before[0].numpy()).all()
+        assert after.equal((before + i + 1) % 5)
+        assert after.dtype == torch.int64
+        assert 'seg_logits' not in samples[i]
+        image = image.flip(0, 2) if i else image.flip(0)
+        wanted = torch.nn.functional.interpolate(
+            (image - mean)[None] / std, (50, 75), mode='bilinear'
+        )
+        torch.testing.assert_close(picture, wanted, atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
@@ -132,6 +142,10 @@ def test_it_refines_a_batch(weights):
         (dict(refiner_checkpoint=None), 'give the weights of a trained refiner'),
         (dict(test_cfg={}), r'model\.test_cfg: put it into model\.segmentor\.test_cfg'),
         (dict(refinement=dict(size=1)), 'size=1: give a whole number'),
+        (
+            dict(refinement=dict(Size=1)),
+            r'model\.refinement\.Size: give some of size, ',
+        ),
     ],
 )
 def test_what_it_cannot_be_built_from_is_named(weights, keys, sentence):

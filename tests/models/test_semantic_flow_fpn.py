@@ -7,7 +7,7 @@ from torch.nn.functional import grid_sample, interpolate
 
 from mmseg_pointrend.errors import InputError
 from mmseg_pointrend.models import SemanticFlowFPN
-from mmseg_pointrend.models.semantic_flow_fpn import FlowAlignment, warp
+from mmseg_pointrend.models.semantic_flow_fpn import warp
 
 SIZES = (37, 53), (19, 27), (10, 14), (5, 7)
 CHANNELS = [8, 16, 24, 32]
@@ -84,6 +84,8 @@ def test_under_autocast_the_grid_stays_exact():
     assert ours.equal(wanted)
     with torch.autocast('cpu', torch.bfloat16):
         levels = neck()(maps())
+        coarse = torch.randn(1, 6, 3, 4).bfloat16()
+        assert neck().align[0](torch.randn(1, 6, 6, 8), coarse).dtype == coarse.dtype
     torch.testing.assert_close(levels[-1].float(), neck()(maps())[-1], atol=0.2, rtol=0)
 
 
@@ -102,7 +104,6 @@ def test_the_flow_learns():
     inputs = maps()
     model(inputs)[-1].square().mean().backward()
     flows = [one.flow for one in model.align]
-    assert all(isinstance(one, FlowAlignment) for one in model.align)
     assert all(flow.weight.grad.abs().sum() > 0 for flow in flows)
     assert all(map(torch.equal, inputs, before))  # a point head reads them too
 

@@ -48,7 +48,7 @@ def files(tmp_path) -> Path:
 def refine(files: Path, **keys: Any) -> int:
     cfg = Config.fromfile(files / 'refiner.py')
     checkpoint = str(files / 'refiner.pth')
-    folders = files / 'labels', files / 'images', files / 'out'
+    folders = files / 'labels', files / 'images', keys.pop('out', files / 'out')
     return refine_files(cfg, checkpoint, *folders, HOW, device='cpu', **keys)
 
 
@@ -87,6 +87,9 @@ def test_two_runs_into_one_folder(files):
     with pytest.raises(InputError, match='out is not empty: give another folder, or'):
         refine(files)
     assert refine(files, overwrite=True) > 0
+    (files / 'out').rename(files / 'labels/out')
+    with pytest.raises(InputError, match=r'is in .*labels, where a second run would'):
+        refine(files, overwrite=True, out=files / 'labels/out')
 
 
 def test_label_maps_of_16_bits_and_without_a_region(files):
@@ -106,6 +109,8 @@ def spoil(files: Path, what: str) -> None:
         label.write_bytes(label.read_bytes()[:40])
     elif what == 'other size':
         Image.new('L', (90, 61)).save(label)
+    elif what == 'negative':
+        Image.fromarray(np.full((60, 90), -1, np.int32)).save(label, format='TIFF')
     elif what == 'no image':
         image.unlink()
     elif what == 'broken image':
@@ -123,6 +128,7 @@ def spoil(files: Path, what: str) -> None:
     ('what', 'sentence'),
     [
         ('rgb', r'a/x\.png is no label map but an image of mode RGB: give one channel'),
+        ('negative', r'a/x\.png has labels outside of 0 to 65535: give ids'),
         ('cut off', r'a/x\.png cannot be read .*: write it again'),
         ('other size', r'a/x\.jpg has 60x90 pixels but .*a/x\.png 61x90: give label'),
         (

@@ -1,5 +1,5 @@
-# Strides, dilations and losses are those of the authors' code. MMSegmentation's OHEM
-# keeps min_kept pixels an image, theirs 100000 of all images of a GPU, here four.
+# Strides, dilations and losses are those of the authors' code, which keeps 100000
+# pixels of a GPU: min_kept counts for each of its four images.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 channels, num_classes = 256, 19
 head = dict(

@@ -22,7 +22,8 @@ from mmseg_pointrend.models.semantic_flow_fpn import FlowAlignment
 class FlowVisualizationHook(SegVisualizationHook):
     """Also draw the flow of each level, finest first, side by side.
 
-    Hue is the direction, strength is relative to the largest flow of the level.
+    Hue is the direction, strength is relative to the largest flow of the level. Of
+    sliding windows and augmented images it is that of the last one.
     """
 
     def before_val(self, runner: Runner) -> None:
@@ -61,9 +62,11 @@ class FlowVisualizationHook(SegVisualizationHook):
             return
         flows = list(self.flows.values())[::-1]  # the neck begins with the coarsest
         for i, output in enumerate(outputs):
-            name = f'{mode}_flow_{Path(output.img_path).name}'
+            path = Path(output.img_path)
+            subfolder = getattr(self._visualizer, 'subfolder', lambda _: '')(str(path))
+            name = Path(subfolder, f'{mode}_flow_{path.name}')
             image = picture([flow[i : i + 1] for flow in flows])
-            self._visualizer.add_image(name, image, step=runner.iter)
+            self._visualizer.add_image(str(name), image, step=runner.iter)
 
 
 def picture(flows: Sequence[Tensor]) -> np.ndarray:

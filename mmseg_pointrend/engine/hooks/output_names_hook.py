@@ -55,7 +55,8 @@ def name_outputs(runner: Runner, loop: Any) -> None:
     for metric in writers:
         metric.process = partial(process, metric, names)
     for visualizer in visualizers:
-        visualizer.add_datasample = partial(add_datasample, visualizer, names)
+        visualizer.subfolder = partial(subfolder_of, visualizer, names)
+        visualizer.add_datasample = partial(add_datasample, visualizer)
 
 
 def output_names(images: dict[str, str]) -> Names:
@@ -100,9 +101,18 @@ def process(
             metric.output_dir = folder
 
 
+def subfolder_of(visualizer: Any, names: Names, path: str) -> str:
+    """Name, and make, the subfolder for pictures of an image, given by its path."""
+    subfolder = os.path.dirname(names.get(path, ''))
+    for backend in visualizer._vis_backends.values():
+        if isinstance(backend, LocalVisBackend):
+            folder = os.path.join(backend.experiment._img_save_dir, subfolder)
+            os.makedirs(folder, exist_ok=True)
+    return subfolder
+
+
 def add_datasample(
     visualizer: Any,
-    names: Names,
     name: str,
     image: Any,
     data_sample: Any = None,
@@ -110,12 +120,7 @@ def add_datasample(
     **kwargs: Any,
 ) -> None:
     """Paint a sample into the subfolder that it belongs to, if it is one of a loop."""
-    path = getattr(data_sample, 'img_path', '')
-    subfolder = os.path.dirname(names.get(path, ''))
-    for backend in visualizer._vis_backends.values():
-        if isinstance(backend, LocalVisBackend):
-            folder = os.path.join(backend.experiment._img_save_dir, subfolder)
-            os.makedirs(folder, exist_ok=True)
+    subfolder = visualizer.subfolder(getattr(data_sample, 'img_path', ''))
     type(visualizer).add_datasample(
         visualizer, os.path.join(subfolder, name), image, data_sample, *args, **kwargs
     )

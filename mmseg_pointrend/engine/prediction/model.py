@@ -15,6 +15,7 @@ from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
 
 from mmseg_pointrend.datasets.validation import find_datasets
+from mmseg_pointrend.engine.config import refuse_refiner
 from mmseg_pointrend.engine.prediction.point_maps import noted_points, point_map
 from mmseg_pointrend.engine.terminal import quiet_terminal
 from mmseg_pointrend.engine.weights import check_weights
@@ -99,9 +100,11 @@ def load_model(cfg: Config, checkpoint: str, device: str) -> BaseSegmentor:
     config's data set if the checkpoint has none.
 
     Raises:
-        InputError: the checkpoint is not one of this model, or there is no such device.
+        InputError: the checkpoint is not one of this model, which labels images, or
+            there is no such device.
     """
     check_device(device)
+    refuse_refiner(cfg)
     with quiet_terminal():
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
         model = init_model(cfg, device='cpu')

@@ -54,11 +54,12 @@ class Scores:
             iou = 100 * both / union
         bands, *trimaps = self.boundary.percent(self.boundary.results)
         widths = self.boundary.trimap_widths
+        accuracy = self.accuracy.mean(self.accuracy.results)
         fixed, broken = self.changes.tolist()
         return dict(
             mIoU=mean(iou),
             mBIoU=mean(bands),
-            mBA=self.accuracy.mean(self.accuracy.results),
+            mBA=None if np.isnan(accuracy) else accuracy,
             trimap_mIoU=dict(zip(widths, map(mean, trimaps), strict=True)),
             IoU=self.of_classes(iou),
             BIoU=self.of_classes(bands),
