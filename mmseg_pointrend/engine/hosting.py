@@ -127,9 +127,10 @@ def sizes_of(cfg: ConfigDict) -> tuple[list[Size], list[Size]]:
 
 
 def built(cfg: ConfigDict) -> Any:
-    """Build a module without content."""
-    # Training, some return None.
-    return revert_sync_batchnorm(MODELS.build(deepcopy(cfg))).to('meta').eval()
+    """Build a module without content, for evaluation."""
+    module = revert_sync_batchnorm(MODELS.build(deepcopy(cfg))).to('meta')
+    module.eval()  # some return None
+    return module
 
 
 def blank_image(cfg: ConfigDict) -> Tensor:

@@ -383,3 +383,37 @@ def test_the_config_of_a_retrofit_outlives_a_test_in_its_folder(
     keep_testing_only(cfg)
     build_runner(cfg)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ('name', 'index', 'source'),
+    [('pointrend_fpn', [0], 'backbone'), ('lite0_1xb4', [0, 4], 'backbone')],
+)
+def test_beside_a_neck_the_points_read_the_backbone(name, index, source):
+    cfg = plain_config(next(path for path in HOSTS if name in path.stem))
+    cfg.backbone.pop('init_cfg', None)
+    host_point_head(cfg, dict(TUNED))
+    assert cfg.point_head.in_index == [*index, 'decode_head']
+    assert cfg.point_head.fine_from == source
+
+
+def test_a_neck_that_is_finer_than_the_backbone_is_read_itself():
+    """ViT's maps are all of stride 16."""
+    cfg = plain_config(HOSTS[0])
+    cfg.backbone = dict(
+        type='VisionTransformer',
+        img_size=(64, 96),
+        embed_dims=8,
+        num_layers=2,
+        num_heads=2,
+        mlp_ratio=1,
+        out_indices=(0, 1),
+    )
+    cfg.neck = dict(
+        type='MultiLevelNeck', in_channels=[8, 8], out_channels=8, scales=[4, 1]
+    )
+    cfg.decode_head.update(in_channels=8, in_index=0)
+    cfg.auxiliary_head = None
+    host_point_head(cfg, dict(TUNED))
+    assert cfg.point_head.in_index == [0, 'decode_head']
+    assert 'fine_from' not in cfg.point_head
