@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import ConfigDict
 from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope, init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -46,6 +47,8 @@ def host_point_head(cfg: ConfigDict, point_head: dict[str, Any]) -> None:
     Raises:
         InputError: the decode head cannot host one.
     """
+    if DefaultScope.get_current_instance() is None:
+        init_default_scope('mmseg')
     cfg.type = 'PointRendEncoderDecoder'
     cfg.point_head = deepcopy(point_head)
     point_head = cfg.point_head

@@ -365,3 +365,13 @@ def test_the_command_continues_one_checkpoint_as_each_contender(tiny_config, tmp
     refused = run_tool(*command, '--lr-factor', '0.1')
     assert refused.returncode == 1
     assert 'was trained with other settings' in refused.stderr
+
+
+def test_a_contender_is_derived_alone():
+    """In a process in which nothing has set MMEngine's scope."""
+    code = (
+        'import mmseg_pointrend; from tests.helpers import pointhead_config; '
+        'print(pointhead_config().model.num_stages)'
+    )
+    result = run_tool(sys.executable, '-c', code)
+    assert result.stdout.strip() == '2', result.stderr
