@@ -43,6 +43,7 @@ def test_the_flow_is_drawn_beside_the_labels(tiny_config, tmp_path):
     cfg = load_config(str(tiny_config.with_name('plain.py')), work_dir=str(tmp_path))
     cfg.model = plain_config(SFNET)
     cfg.default_hooks.visualization.type = 'FlowVisualizationHook'
+    cfg.experiment_name = cfg.visualizer.name = 'flow'  # of this process alone
     draw_predictions(cfg, str(tmp_path / 'show'))
     build_runner(cfg).test()
     flows = sorted(tmp_path.glob('show/**/test_flow_*.png'))
@@ -111,6 +112,7 @@ def test_refined_labels_in_the_commands_and_the_api(refined, trained, scenes, tm
     )
     assert result.returncode == 0, result.stderr
     cfg = load_config(str(refined), work_dir=str(tmp_path / 'score'))
+    cfg.experiment_name = cfg.visualizer.name = 'refined'
     scores = score_checkpoint(cfg, checkpoint, {})
     ways = 'one bilinear resize', 'PointRend'
     assert [*scores] == [f'{way}{end}' for way in ways for end in ('', ', refined')]
