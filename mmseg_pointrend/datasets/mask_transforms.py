@@ -127,9 +127,9 @@ class PerturbMask(BaseTransform):
         known, truth = labels != UNKNOWN, (labels == 1).astype(np.uint8)
         target = np.random.uniform(self.lowest, self.highest)
         mask = with_fewer_points(truth)
-        if overlap(mask, truth, known) < target:
-            mask = truth.copy()
         iou = overlap(mask, truth, known)
+        if iou < target:
+            mask, iou = truth.copy(), 1.0
         for _ in range(ROUNDS):
             if iou <= target:
                 break

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.runner import CheckpointLoader
 from mmengine.structures import PixelData
 from mmseg.models import BaseSegmentor
@@ -15,7 +14,7 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from mmseg_pointrend.errors import InputError
-from mmseg_pointrend.models.cascade_psp import CascadePSP
+from mmseg_pointrend.models.cascade_psp import CascadePSP, resized
 from mmseg_pointrend.models.mask_refinement import MaskRefinement
 from mmseg_pointrend.models.view import View
 from mmseg_pointrend.rendering.grids import map_size
@@ -108,11 +107,9 @@ class RefinedSegmentor(BaseSegmentor):
         results = []
         for image, sample in zip(self.refiner_images(inputs), samples, strict=True):
             view = View.of(sample.metainfo, map_size(inputs))
-            left, right, top, bottom = view.padding
-            height, width = view.size
-            image = image[None, :, top : height - bottom, left : width - right]
-            image = image if view.flip is None else image.flip(view.flip)
-            image = F.interpolate(image, view.original, mode='bilinear')
+            # A view of the same size takes off the padding.
+            image = replace(view, original=view.image_size).restore(image[None])
+            image = resized(image, view.original)
             labels = sample.pred_sem_seg.data[0]
             refined = self.refinement.refine_labels(
                 self.refiner, image, labels.cpu().numpy(), ignore=-1

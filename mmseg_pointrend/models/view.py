@@ -105,7 +105,7 @@ class View:
         An image that was not resized is rendered with its padding, which
         :meth:`restore` takes off: interpolation on whole frames is the fastest.
         """
-        if self.original == self._image_size():
+        if self.original == self.image_size:
             return Grid.of_frame(self.size, align_corners)
         return original_grid(self.size, self.padding, self.original, align_corners)
 
@@ -115,13 +115,15 @@ class View:
         Args:
             maps: (*, H, W).
         """
-        if self.original == self._image_size():
+        if self.original == self.image_size:
             left, right, top, bottom = self.padding
             height, width = self.size
             maps = maps[..., top : height - bottom, left : width - right]
         return maps if self.flip is None else maps.flip(self.flip)
 
-    def _image_size(self) -> Size:
+    @property
+    def image_size(self) -> Size:
+        """(H, W) of the network's input without padding."""
         left, right, top, bottom = self.padding
         return self.size[0] - top - bottom, self.size[1] - left - right
 
